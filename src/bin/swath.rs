@@ -1,0 +1,3 @@
+//! The `swath` program.
+
+fn main() {}

@@ -1,0 +1,15 @@
+//! swath streams satellite scenes through neural networks.
+//!
+//! The crate is built in floors; a module may use those listed before it, never those after:
+//! `error util tensor memory kernel ops graph passes plan` (what is computed, and where it lies),
+//! `reference cpu` (devices that run plans), `weights models` (names and networks),
+//! `tile raster` (geometry and pixels), then `engine`, `pipeline` and `cli`, which compose them.
+//! `docs/architecture.md` is the floor plan.
+
+pub mod error;
+pub mod raster;
+pub mod tensor;
+pub mod tile;
+pub mod util;
+
+pub use error::{Error, Kind, Result};
