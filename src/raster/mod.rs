@@ -1,6 +1,7 @@
 //! Pixels of files: what a raster is, how blocks of it are decoded, how results are written.
 //! Knows nothing of networks.
 
+pub mod crs;
 mod frames;
 mod info;
 
