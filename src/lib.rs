@@ -6,7 +6,9 @@
 //! `tile raster` (geometry and pixels), then `engine`, `pipeline` and `cli`, which compose them.
 //! `docs/architecture.md` is the floor plan.
 
+pub mod cpu;
 pub mod error;
+pub mod kernel;
 pub mod raster;
 pub mod tensor;
 pub mod tile;

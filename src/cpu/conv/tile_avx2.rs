@@ -1,0 +1,84 @@
+//! Register tiles in AVX2 with FMA: 4, 2 or 1 output channels times up to 24 pixels.
+
+use std::arch::x86_64::*;
+
+use super::blocking::{Block, Blocking};
+use super::store::store as store_plain;
+use super::tile::{Tile, TileJob, MAX_VECTORS};
+use super::Operands;
+use crate::cpu::isa::Isa;
+use crate::kernel::conv::Conv2dParams;
+
+const LANES: usize = 8;
+
+pub(super) const TILES: &[Tile] = &[
+    tile_of::<4>("conv2d_fwd_f32__direct_4x24_avx2"),
+    tile_of::<2>("conv2d_fwd_f32__direct_2x24_avx2"),
+    tile_of::<1>("conv2d_fwd_f32__direct_1x24_avx2"),
+];
+
+const fn tile_of<const ROWS: usize>(name: &'static str) -> Tile {
+    Tile {
+        name,
+        isa: Isa::Avx2,
+        lanes: LANES,
+        rows: ROWS,
+        functions: [tile::<ROWS, 1>, tile::<ROWS, 2>, tile::<ROWS, 3>],
+        store,
+    }
+}
+
+/// # Safety
+/// AVX2 and FMA are available, and all that `job` and `bases` address lies in its buffers.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn tile<const ROWS: usize, const VECTORS: usize>(job: &TileJob, bases: &[usize; MAX_VECTORS]) {
+    let mut sums = [[_mm256_setzero_ps(); VECTORS]; ROWS];
+    // SAFETY: the caller's promise, for all accesses of this function.
+    unsafe {
+        if !job.first {
+            for o in 0..ROWS {
+                for v in 0..VECTORS {
+                    sums[o][v] = _mm256_loadu_ps(job.sums.add(o * job.sum_stride + v * LANES));
+                }
+            }
+        }
+        let mut w = job.w;
+        let mut x = job.x;
+        for _ in 0..job.channels {
+            for &tap in job.taps {
+                let at = x.add(tap as usize);
+                let mut pixels = [_mm256_setzero_ps(); VECTORS];
+                for v in 0..VECTORS {
+                    pixels[v] = _mm256_loadu_ps(at.add(bases[v]));
+                }
+                for o in 0..ROWS {
+                    let weight = _mm256_set1_ps(*w.add(o));
+                    for v in 0..VECTORS {
+                        sums[o][v] = _mm256_fmadd_ps(weight, pixels[v], sums[o][v]);
+                    }
+                }
+                w = w.add(ROWS);
+            }
+            x = x.add(job.x_stride);
+        }
+        for o in 0..ROWS {
+            for v in 0..VECTORS {
+                _mm256_storeu_ps(job.sums.add(o * job.sum_stride + v * LANES), sums[o][v]);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// AVX2 and FMA are available; the conditions of [`store_plain`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store(
+    params: &Conv2dParams,
+    blocking: &Blocking,
+    block: &Block,
+    operands: &Operands,
+    sums: &[f32],
+) {
+    // SAFETY: the caller's promise.
+    unsafe { store_plain(params, blocking, block, operands, sums) }
+}
