@@ -70,6 +70,12 @@ impl Error {
         self.kind
     }
 
+    /// Whether a write failed because the disk (or quota) is full.
+    pub fn is_disk_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        self.source.as_ref().is_some_and(|e| matches!(e.kind(), StorageFull | QuotaExceeded))
+    }
+
     /// The file the error is about, if any.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()

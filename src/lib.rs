@@ -6,9 +6,11 @@
 //! `tile raster` (geometry and pixels), then `engine`, `pipeline` and `cli`, which compose them.
 //! `docs/architecture.md` is the floor plan.
 
+pub mod cli;
 pub mod cpu;
 pub mod error;
 pub mod kernel;
+pub mod pipeline;
 pub mod raster;
 pub mod tensor;
 pub mod tile;

@@ -1,3 +1,7 @@
 //! The `swath` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    swath::cli::main()
+}

@@ -4,9 +4,11 @@
 pub mod crs;
 mod frames;
 mod info;
+mod sink;
 
 pub use frames::{FrameInfo, FrameSource, Grid, ReadStats};
 pub use info::{BandInfo, GeoTransform, Georef, RasterInfo, SampleType};
+pub use sink::{BlockSink, Progress, Summary};
 
 use crate::error::Result;
 use crate::tile::Rect;

@@ -1,1 +1,3 @@
 //! Small helpers with no better home; each in its own file.
+
+pub mod memory_use;

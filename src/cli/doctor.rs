@@ -1,0 +1,23 @@
+//! `swath doctor`: what this machine offers.
+
+use crate::cpu::isa::Isa;
+use crate::error::Result;
+
+/// Prints processor, instruction set and devices.
+///
+/// # Errors
+/// `Usage` or `Device` when `SWATH_ISA` names something this machine lacks.
+pub fn run() -> Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    println!("swath    {}", env!("CARGO_PKG_VERSION"));
+    println!("threads  {threads}");
+    println!("kernels  {} (of those this machine has: {})", Isa::current()?.name(), available());
+    println!("devices  cpu");
+    println!("openjpeg {}", if cfg!(feature = "openjpeg") { "built in" } else { "not built in" });
+    Ok(())
+}
+
+fn available() -> String {
+    let names: Vec<_> = Isa::ALL.into_iter().filter(|i| i.is_available()).map(Isa::name).collect();
+    names.join(", ")
+}

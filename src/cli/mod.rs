@@ -1,0 +1,39 @@
+//! The command line: parses flags, calls the library, prints. One file a command.
+
+mod doctor;
+mod exit;
+pub mod values;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+
+/// Super-resolves and reads satellite scenes with published neural networks.
+#[derive(Debug, Parser)]
+#[command(name = "swath", version, about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Says what this machine offers: processor, instruction set, memory, devices.
+    Doctor,
+}
+
+/// Parses the process's arguments and runs the command.
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Doctor => doctor::run(),
+    }
+}

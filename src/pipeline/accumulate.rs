@@ -1,0 +1,259 @@
+//! Output blocks under construction: every tile adds its weighted pixels, a block leaves when the last tile that
+//! touches it has been added.
+//!
+//! Blocks that wait for the next strip of tiles are parked in a scratch file, so that the memory held depends on
+//! the strip's width and not on the image's size.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::scratch::Scratch;
+use crate::error::Result;
+use crate::tile::{Rect, Tile, TileGrid};
+
+/// Position of an output block: column, row.
+pub type BlockId = (usize, usize);
+
+/// Sums of one block: `[band][y][x]` weighted values, then `[y][x]` weights of valid contributions.
+#[derive(Debug)]
+pub struct BlockSums {
+    /// Which block.
+    pub id: BlockId,
+    /// Output pixels it covers, clipped to the image.
+    pub rect: Rect,
+    data: Vec<f32>,
+    bands: usize,
+}
+
+impl BlockSums {
+    /// Weighted values of a band, `[y][x]`.
+    fn band(&self, band: usize) -> &[f32] {
+        let n = self.rect.area();
+        &self.data[band * n..(band + 1) * n]
+    }
+
+    /// Number of bands.
+    pub fn bands(&self) -> usize {
+        self.bands
+    }
+
+    /// The blended value of a pixel (`y * width + x`), or `None` without data.
+    pub fn value(&self, band: usize, pixel: usize) -> Option<f32> {
+        let w = self.band(self.bands)[pixel];
+        (w > 0.0).then(|| self.band(band)[pixel] / w)
+    }
+}
+
+/// A network's output for one tile.
+pub struct TileOutput<'a> {
+    /// Which tile.
+    pub tile: Tile,
+    /// `[band][y][x]` over the tile's input rectangle at output resolution; empty for a tile without data.
+    pub values: &'a [f32],
+    /// `[y][x]` over the tile's input rectangle at input resolution: 0 where no date has data.
+    pub valid: &'a [u8],
+}
+
+struct Pending {
+    sums: Option<BlockSums>,
+    remaining: u32,
+    last_in_strip: HashMap<usize, usize>,
+}
+
+/// All blocks that are not finished.
+pub struct Accumulator<'a> {
+    grid: &'a TileGrid,
+    out: Rect,
+    block: usize,
+    bands: usize,
+    pending: HashMap<BlockId, Pending>,
+    scratch: Scratch<BlockId>,
+    pool: Vec<Vec<f32>>,
+    live: usize,
+    peak: usize,
+}
+
+impl<'a> Accumulator<'a> {
+    /// `tiles`: what will be added, in order, each with its strip. A wanted block is finished when the last tile
+    /// listed here that touches it has been added, so all tiles that touch wanted blocks must be listed.
+    pub fn new(
+        grid: &'a TileGrid,
+        bands: usize,
+        block: usize,
+        tiles: &[(usize, Tile)],
+        wanted: &dyn Fn(BlockId) -> bool,
+        scratch: PathBuf,
+    ) -> Self {
+        let scale = grid.spec().scale;
+        let mut pending: HashMap<BlockId, Pending> = HashMap::new();
+        for (sequence, (strip, tile)) in tiles.iter().enumerate() {
+            for id in blocks_of(&tile.active.scale_up(scale as i64), block).filter(|id| wanted(*id)) {
+                let new = || Pending { sums: None, remaining: 0, last_in_strip: HashMap::new() };
+                let entry = pending.entry(id).or_insert_with(new);
+                entry.remaining += 1;
+                entry.last_in_strip.insert(*strip, sequence);
+            }
+        }
+        Self {
+            grid,
+            out: Rect::of_size(grid.x.length * scale, grid.y.length * scale),
+            block,
+            bands,
+            pending,
+            scratch: Scratch::new(scratch, Self::block_bytes(block, bands)),
+            pool: Vec::new(),
+            live: 0,
+            peak: 0,
+        }
+    }
+
+    /// Bytes of one block under construction.
+    pub fn block_bytes(block: usize, bands: usize) -> usize {
+        block * block * (bands + 1) * size_of::<f32>()
+    }
+
+    /// Largest number of blocks held in memory so far.
+    pub fn peak_blocks(&self) -> usize {
+        self.peak
+    }
+
+    /// Adds a tile (`sequence`: its place in the list given to `new`, `strip`: its strip) and returns the
+    /// blocks it finished; give each back with [`Self::recycle`].
+    ///
+    /// # Errors
+    /// `Io` when the scratch file fails.
+    pub fn add(&mut self, sequence: usize, strip: usize, output: &TileOutput) -> Result<Vec<BlockSums>> {
+        let spec = *self.grid.spec();
+        let wx = self.grid.x.weights(output.tile.column, spec.scale, spec.blend);
+        let wy = self.grid.y.weights(output.tile.row, spec.scale, spec.blend);
+        let active = output.tile.active.scale_up(spec.scale as i64);
+        let mut finished = Vec::new();
+        for id in blocks_of(&active, self.block) {
+            let Some(mut sums) = self.take(id)? else { continue };
+            if !output.values.is_empty() {
+                add_to_block(&mut sums, &active, output, spec.scale, &wx, &wy);
+            }
+            finished.extend(self.put_back(sums, sequence, strip)?);
+        }
+        Ok(finished)
+    }
+
+    /// Takes a finished block's memory back for the next ones.
+    pub fn recycle(&mut self, sums: BlockSums) {
+        self.live -= 1;
+        self.pool.push(sums.data);
+    }
+
+    fn take(&mut self, id: BlockId) -> Result<Option<BlockSums>> {
+        let Some(pending) = self.pending.get_mut(&id) else { return Ok(None) };
+        if let Some(sums) = pending.sums.take() {
+            return Ok(Some(sums));
+        }
+        self.live += 1;
+        self.peak = self.peak.max(self.live);
+        let side = self.block;
+        let rect = Rect::at((id.0 * side) as i64, (id.1 * side) as i64, side, side).intersect(&self.out);
+        let mut data = self.pool.pop().unwrap_or_default();
+        data.clear();
+        data.resize(rect.area() * (self.bands + 1), 0.0);
+        self.scratch.load(id, &mut data)?;
+        Ok(Some(BlockSums { id, rect, data, bands: self.bands }))
+    }
+
+    fn put_back(&mut self, sums: BlockSums, sequence: usize, strip: usize) -> Result<Option<BlockSums>> {
+        let Some(pending) = self.pending.get_mut(&sums.id) else { return Ok(None) };
+        pending.remaining -= 1;
+        if pending.remaining == 0 {
+            self.pending.remove(&sums.id);
+            return Ok(Some(sums));
+        }
+        if pending.last_in_strip.get(&strip) == Some(&sequence) {
+            self.scratch.store(sums.id, &sums.data)?;
+            self.recycle(sums);
+        } else {
+            pending.sums = Some(sums);
+        }
+        Ok(None)
+    }
+}
+
+/// The blocks a rectangle of output pixels touches.
+pub fn blocks_of(rect: &Rect, block: usize) -> impl Iterator<Item = BlockId> {
+    let covered = rect.scale_down_cover(block as i64);
+    (covered.y0..covered.y1)
+        .flat_map(move |y| (covered.x0..covered.x1).map(move |x| (x as usize, y as usize)))
+}
+
+fn add_to_block(
+    sums: &mut BlockSums,
+    active: &Rect,
+    output: &TileOutput,
+    scale: usize,
+    wx: &[f32],
+    wy: &[f32],
+) {
+    let part = sums.rect.intersect(active);
+    let origin = output.tile.input.scale_up(scale as i64);
+    let (plane, block_n) = (origin.area(), sums.rect.area());
+    let columns = part.width();
+    let from_x = (part.x0 - origin.x0) as usize;
+    let to_x = (part.x0 - sums.rect.x0) as usize;
+    let wx = &wx[(part.x0 - active.x0) as usize..][..columns];
+    let mut weights = vec![0f32; columns];
+    for y in part.y0..part.y1 {
+        let from_y = (y - origin.y0) as usize;
+        let to = (y - sums.rect.y0) as usize * sums.rect.width() + to_x;
+        let row_weight = wy[(y - active.y0) as usize];
+        let valid = &output.valid[from_y / scale * output.tile.input.width()..];
+        for (x, w) in weights.iter_mut().enumerate() {
+            *w = if valid[(from_x + x) / scale] != 0 { wx[x] * row_weight } else { 0.0 };
+        }
+        for band in 0..sums.bands {
+            let values = &output.values[band * plane + from_y * origin.width() + from_x..][..columns];
+            let target = &mut sums.data[band * block_n + to..][..columns];
+            for ((t, v), w) in target.iter_mut().zip(values).zip(&weights) {
+                *t += v * w;
+            }
+        }
+        let target = &mut sums.data[sums.bands * block_n + to..][..columns];
+        target.iter_mut().zip(&weights).for_each(|(t, w)| *t += w);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tile::{Blend, TileSpec};
+
+    /// Tiles that output a plane which depends on the position only must blend to that plane.
+    #[test]
+    fn a_smooth_plane_survives_tiling_parking_and_blending() {
+        let spec = TileSpec { tile: 40, overlap: 16, align: 1, blend: Blend::Cosine, scale: 2, strip: 50 };
+        let grid = TileGrid::new(130, 90, spec).unwrap();
+        let order: Vec<_> = grid.order().collect();
+        let dir = tempfile::tempdir().unwrap();
+        let mut sums = Accumulator::new(&grid, 1, 64, &order, &|_| true, dir.path().join("scratch"));
+        let truth = |x: i64, y: i64| x as f32 + 1000.0 * y as f32;
+        let mut seen = 0;
+        for (sequence, (strip, tile)) in order.iter().enumerate() {
+            let r = tile.input.scale_up(2);
+            let values: Vec<f32> =
+                (r.y0..r.y1).flat_map(|y| (r.x0..r.x1).map(move |x| truth(x, y))).collect();
+            let valid = vec![1; tile.input.area()];
+            let output = TileOutput { tile: *tile, values: &values, valid: &valid };
+            for block in sums.add(sequence, *strip, &output).unwrap() {
+                for (i, (y, x)) in (block.rect.y0..block.rect.y1)
+                    .flat_map(|y| (block.rect.x0..block.rect.x1).map(move |x| (y, x)))
+                    .enumerate()
+                {
+                    let v = block.value(0, i).unwrap();
+                    assert!((v - truth(x, y)).abs() <= truth(x, y) * 1e-6, "{x},{y}: {v}");
+                    seen += 1;
+                }
+                sums.recycle(block);
+            }
+        }
+        assert_eq!(seen, 260 * 180);
+        assert!(sums.peak_blocks() < 12, "{} of 15 blocks were held at once", sums.peak_blocks());
+    }
+}

@@ -1,0 +1,169 @@
+//! Which dates a tile uses, and how their bands become network channels.
+
+use crate::tile::Rect;
+
+/// How good a date is within one tile.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FrameScore {
+    /// Share of pixels with data, 0 to 1.
+    pub valid: f32,
+    /// Share of valid pixels that look like cloud, 0 to 1.
+    pub cloud: f32,
+}
+
+impl FrameScore {
+    /// Scores one date: a pixel looks like cloud when each of its first three bands is above `bright` (in the
+    /// file's numbers). `pixels` is `[band][y][x]`, `valid` `[y][x]`.
+    pub fn of(pixels: &[f32], valid: &[u8], bright: f32) -> Self {
+        let n = valid.len().max(1);
+        let bands = (pixels.len() / n).min(3);
+        let (mut with_data, mut cloud) = (0usize, 0usize);
+        for i in (0..valid.len()).filter(|i| valid[*i] != 0) {
+            with_data += 1;
+            cloud += usize::from((0..bands).all(|b| pixels[b * n + i] > bright));
+        }
+        Self { valid: with_data as f32 / n as f32, cloud: cloud as f32 / with_data.max(1) as f32 }
+    }
+}
+
+/// Ranks the dates of a tile, best first: more data (in 64ths), then less cloud (in 32nds), then by a hash of
+/// `seed` and the tile, so that equals are drawn evenly but always alike.
+pub fn rank_frames(scores: &[FrameScore], seed: u64, tile: (usize, usize)) -> Vec<usize> {
+    let key = |i: &usize| {
+        let s = scores[*i];
+        let draw = mix(seed ^ mix(tile.0 as u64 ^ mix(tile.1 as u64 ^ mix(*i as u64))));
+        (-((s.valid * 64.0).floor() as i64), (s.cloud * 32.0).ceil() as i64, draw)
+    };
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by_key(key);
+    order
+}
+
+/// The `n` dates of a tile, in time order: the best ones, repeated from the best where fewer have data. Empty
+/// when no date has.
+pub fn choose_frames(scores: &[FrameScore], ranked: &[usize], n: usize) -> Vec<usize> {
+    let usable: Vec<usize> = ranked.iter().copied().filter(|i| scores[*i].valid > 0.0).collect();
+    let mut chosen: Vec<usize> = usable.iter().copied().cycle().take(n).collect();
+    chosen.sort_unstable();
+    chosen
+}
+
+/// SplitMix64's finaliser (Steele, Lea and Flood 2014).
+fn mix(z: u64) -> u64 {
+    let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// How the files' numbers become network input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputLayout {
+    /// Dates the network takes.
+    pub frames: usize,
+    /// Per band: factor from the file's numbers to the network's, and the largest value kept.
+    pub bands: Vec<(f32, f32)>,
+    /// Value of a band, in the file's numbers, above which it may be cloud.
+    pub bright: f32,
+}
+
+/// The dates of one tile as read: `[frame][band][y][x]` and `[frame][y][x]` over the part of the tile that lies
+/// inside the image, for all frames of the series.
+pub struct TileFrames<'a> {
+    /// The part of the tile inside the image.
+    pub read: Rect,
+    /// Values in the file's numbers.
+    pub pixels: &'a [f32],
+    /// 1 where there is data.
+    pub valid: &'a [u8],
+    /// Frames, best first.
+    pub ranked: &'a [usize],
+    /// Frames the network gets, in order.
+    pub chosen: &'a [usize],
+}
+
+impl InputLayout {
+    /// Floats of the network input of `area` pixels.
+    pub fn floats(&self, area: usize) -> usize {
+        self.frames * self.bands.len() * area
+    }
+
+    /// Writes the network input `[frame][band][y][x]` of `tile`. Outside the image it is reflected; pixels that
+    /// a chosen frame lacks are taken from the best frame that has them, and are 0 where none has. `mask`
+    /// (`[y][x]` over `tile`) becomes 1 where any frame has data.
+    pub fn assemble(&self, tile: &Rect, from: &TileFrames, input: &mut [f32], mask: &mut [u8]) {
+        let (n, area, bands) = (from.read.area(), tile.area(), self.bands.len());
+        let has = |frame: usize, pixel: usize| from.valid[frame * n + pixel] != 0;
+        let xs: Vec<usize> = (tile.x0..tile.x1).map(|x| reflect(x, from.read.x0, from.read.x1)).collect();
+        for (y, ty) in (tile.y0..tile.y1).enumerate() {
+            let row = reflect(ty, from.read.y0, from.read.y1) * from.read.width();
+            for (x, &column) in xs.iter().enumerate() {
+                let (pixel, to) = (row + column, y * tile.width() + x);
+                let fallback = from.ranked.iter().copied().find(|f| has(*f, pixel));
+                mask[to] = u8::from(fallback.is_some());
+                for (slot, &frame) in from.chosen.iter().enumerate() {
+                    let source = if has(frame, pixel) { Some(frame) } else { fallback };
+                    for (band, &(gain, most)) in self.bands.iter().enumerate() {
+                        let value = |f: usize| (from.pixels[(f * bands + band) * n + pixel] * gain).min(most);
+                        input[(slot * bands + band) * area + to] = source.map_or(0.0, value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Offset from `from` of a position that may lie outside `from..to`, mirrored without repeating the edge.
+fn reflect(p: i64, from: i64, to: i64) -> usize {
+    let n = to - from;
+    if n <= 1 {
+        return 0;
+    }
+    let period = 2 * (n - 1);
+    let q = (p - from).rem_euclid(period);
+    q.min(period - q) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clear_and_complete_dates_come_first_in_time_order() {
+        let score = |valid, cloud| FrameScore { valid, cloud };
+        let scores = [score(1.0, 0.9), score(0.5, 0.0), score(1.0, 0.0), score(1.0, 0.1), score(0.0, 0.0)];
+        let ranked = rank_frames(&scores, 1, (0, 0));
+        assert_eq!(ranked, [2, 3, 0, 1, 4]);
+        assert_eq!(choose_frames(&scores, &ranked, 2), [2, 3]);
+        assert_eq!(choose_frames(&scores, &ranked, 6), [0, 1, 2, 2, 3, 3]);
+        assert!(choose_frames(&scores[4..], &[0], 3).is_empty());
+    }
+
+    #[test]
+    fn equal_dates_depend_on_seed_and_tile_only() {
+        let scores = [FrameScore { valid: 1.0, cloud: 0.0 }; 12];
+        let a = rank_frames(&scores, 7, (3, 4));
+        assert_eq!(a, rank_frames(&scores, 7, (3, 4)));
+        assert_ne!(a, rank_frames(&scores, 8, (3, 4)));
+    }
+
+    #[test]
+    fn missing_pixels_come_from_the_best_date_and_edges_are_reflected() {
+        let layout = InputLayout { frames: 2, bands: vec![(0.5, 1.0)], bright: 1e9 };
+        let pixels = [1.0, 2.0, 3.0, 0.4, 0.6, 0.8];
+        let valid = [1, 0, 0, 1, 1, 0];
+        let read = Rect::of_size(3, 1);
+        let from = TileFrames { read, pixels: &pixels, valid: &valid, ranked: &[1, 0], chosen: &[0, 1] };
+        let mut input = [9.0; 8];
+        let mut mask = [9; 4];
+        layout.assemble(&Rect::of_size(4, 1), &from, &mut input, &mut mask);
+        assert_eq!(mask, [1, 1, 0, 1]);
+        assert_eq!(input, [0.5, 0.3, 0.0, 0.3, 0.2, 0.3, 0.0, 0.3]);
+    }
+
+    #[test]
+    fn clouds_are_bright_in_all_bands() {
+        let pixels = [250.0, 250.0, 10.0, 250.0, 20.0, 10.0, 250.0, 250.0, 10.0];
+        assert_eq!(FrameScore::of(&pixels, &[1, 1, 0], 200.0), FrameScore { valid: 2.0 / 3.0, cloud: 0.5 });
+    }
+}

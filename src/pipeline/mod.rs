@@ -1,0 +1,20 @@
+//! The stream: scene windows → tiles → network → blended output blocks, within a stated memory.
+//!
+//! The output pulls: tiles are taken in the order in which output blocks can be finished, a fixed number of tile
+//! slots circulates between reader and network, and nothing else queues.
+
+mod accumulate;
+mod frames;
+mod progress;
+mod quantize;
+mod reader;
+mod scratch;
+mod seam;
+mod stream;
+
+pub use accumulate::{blocks_of, Accumulator, BlockId};
+pub use frames::InputLayout;
+pub use progress::{Progress, ProgressMode};
+pub use quantize::OutputKind;
+pub use seam::SeamReport;
+pub use stream::{stream, StreamReport, StreamSpec, TileNet};

@@ -1,0 +1,134 @@
+//! Fills tile slots: reads every date of a tile, chooses among them, assembles the network's input.
+
+use super::frames::{choose_frames, rank_frames, FrameScore, InputLayout, TileFrames};
+use crate::error::Result;
+use crate::raster::FrameSource;
+use crate::tile::{Rect, Tile};
+
+/// One of the fixed number of places a tile can be in.
+pub struct Slot {
+    /// Which tile.
+    pub tile: Tile,
+    /// Its place in the computing order.
+    pub sequence: usize,
+    /// Its strip.
+    pub strip: usize,
+    /// Network input, `[frame][band][y][x]`.
+    pub input: Vec<f32>,
+    /// `[y][x]`, 1 where any date has data.
+    pub mask: Vec<u8>,
+    /// Whether any pixel of the tile has data.
+    pub any: bool,
+}
+
+impl Slot {
+    /// An empty slot for tiles of `area` pixels.
+    pub fn new(layout: &InputLayout, area: usize) -> Self {
+        let nowhere = Rect::of_size(0, 0);
+        Self {
+            tile: Tile { column: 0, row: 0, input: nowhere, active: nowhere },
+            sequence: 0,
+            strip: 0,
+            input: vec![0.0; layout.floats(area)],
+            mask: vec![0; area],
+            any: false,
+        }
+    }
+}
+
+/// Reads tiles of one source.
+pub struct Reader<'a> {
+    source: &'a dyn FrameSource,
+    layout: &'a InputLayout,
+    image: Rect,
+    seed: u64,
+    threads: usize,
+    pixels: Vec<f32>,
+    valid: Vec<u8>,
+}
+
+impl<'a> Reader<'a> {
+    /// Bytes the reader holds for tiles of `area` pixels, beside slots and the source's cache.
+    pub fn bytes(frames: usize, bands: usize, area: usize) -> usize {
+        frames * area * (bands * size_of::<f32>() + 1)
+    }
+
+    /// A reader for tiles of at most `area` pixels, reading dates on up to `threads` threads.
+    pub fn new(
+        source: &'a dyn FrameSource,
+        layout: &'a InputLayout,
+        area: usize,
+        seed: u64,
+        threads: usize,
+    ) -> Self {
+        let (frames, bands) = (source.frames().len(), source.bands().len());
+        Self {
+            source,
+            layout,
+            image: Rect::of_size(source.grid().width, source.grid().height),
+            seed,
+            threads: threads.max(1),
+            pixels: vec![0.0; frames * bands * area],
+            valid: vec![0; frames * area],
+        }
+    }
+
+    /// Reads `slot.tile` into the slot; returns the dates chosen, in order.
+    ///
+    /// # Errors
+    /// What the source says, with file, date and window.
+    pub fn fill(&mut self, slot: &mut Slot) -> Result<Vec<usize>> {
+        let read = slot.tile.input.intersect(&self.image);
+        let (frames, bands, n) = (self.source.frames().len(), self.source.bands().len(), read.area());
+        let pixels = &mut self.pixels[..frames * bands * n];
+        let valid = &mut self.valid[..frames * n];
+        read_frames(self.source, read, bands, self.threads, pixels, valid)?;
+
+        let score = |f: usize| {
+            let pixels = &pixels[f * bands * n..(f + 1) * bands * n];
+            FrameScore::of(pixels, &valid[f * n..(f + 1) * n], self.layout.bright)
+        };
+        let scores: Vec<FrameScore> = (0..frames).map(score).collect();
+        let ranked = rank_frames(&scores, self.seed, (slot.tile.column, slot.tile.row));
+        let chosen = choose_frames(&scores, &ranked, self.layout.frames);
+        slot.any = !chosen.is_empty();
+        if slot.any {
+            let from = TileFrames { read, pixels, valid, ranked: &ranked, chosen: &chosen };
+            self.layout.assemble(&slot.tile.input, &from, &mut slot.input, &mut slot.mask);
+        } else {
+            slot.mask.fill(0);
+        }
+        Ok(chosen)
+    }
+}
+
+/// Reads all dates of a window, several at a time. Plain threads on purpose: a read may wait for a block that
+/// another one decodes, which must never happen on a thread of the decoders' pool.
+fn read_frames(
+    source: &dyn FrameSource,
+    rect: Rect,
+    bands: usize,
+    threads: usize,
+    pixels: &mut [f32],
+    valid: &mut [u8],
+) -> Result<()> {
+    let n = rect.area();
+    let frames = valid.len() / n;
+    let share = frames.div_ceil(threads);
+    let parts = pixels.chunks_mut(share * bands * n).zip(valid.chunks_mut(share * n)).enumerate();
+    let read_share = |first: usize, pixels: &mut [f32], valid: &mut [u8]| -> Result<()> {
+        let each = pixels.chunks_mut(bands * n).zip(valid.chunks_mut(n)).enumerate();
+        for (i, (out, valid)) in each {
+            source.read(first + i, rect, out, valid)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let read_share = &read_share;
+        let running: Vec<_> =
+            parts.map(|(i, (out, valid))| scope.spawn(move || read_share(i * share, out, valid))).collect();
+        let results: Vec<Result<()>> =
+            running.into_iter().map(|t| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p))).collect();
+        results.into_iter().collect()
+    })
+}

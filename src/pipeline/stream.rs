@@ -1,0 +1,268 @@
+//! The stream itself: a reader thread, the network on the calling thread, writer threads; a free list of slots
+//! between the first two. The first error wins and stops everything.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{channel, sync_channel, Receiver, Sender, SyncSender};
+use std::sync::Mutex;
+
+use super::accumulate::{blocks_of, Accumulator, BlockSums, TileOutput};
+use super::frames::InputLayout;
+use super::progress::Progress;
+use super::quantize::OutputKind;
+use super::reader::{Reader, Slot};
+use super::seam::SeamReport;
+use crate::error::{Error, Result};
+use crate::raster::{BlockSink, FrameSource};
+use crate::tile::{Tile, TileGrid};
+
+/// A network compiled for one tile size.
+pub trait TileNet {
+    /// Runs one tile: `input` is `[frame][band][y][x]`, `output` `[band][y][x]` at output resolution.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn run(&mut self, input: &[f32], output: &mut [f32]) -> Result<()>;
+}
+
+/// What is streamed and how.
+pub struct StreamSpec {
+    /// The tiles.
+    pub grid: TileGrid,
+    /// How dates become network input.
+    pub input: InputLayout,
+    /// Bands of the output.
+    pub bands: usize,
+    /// Samples of the output.
+    pub kind: OutputKind,
+    /// Side of an output block.
+    pub block: usize,
+    /// Draws among equally good dates.
+    pub seed: u64,
+    /// Tiles in flight between reader and network, at least 1.
+    pub slots: usize,
+    /// Threads that read dates, and threads that write blocks.
+    pub threads: usize,
+    /// Where blocks wait for the next strip.
+    pub scratch: PathBuf,
+    /// Measure how visible tile borders are.
+    pub seams: bool,
+}
+
+/// What a stream did.
+#[derive(Debug, Default)]
+pub struct StreamReport {
+    /// Tiles run through the network.
+    pub tiles: usize,
+    /// Tiles skipped because no date has data there.
+    pub skipped: usize,
+    /// Largest number of unfinished blocks in memory.
+    pub peak_blocks: usize,
+    /// Visibility of tile borders, where asked for.
+    pub seams: SeamReport,
+    /// Dates chosen per tile, by grid position.
+    pub choices: Vec<((usize, usize), Vec<usize>)>,
+}
+
+struct Shared<'a> {
+    source: &'a dyn FrameSource,
+    sink: &'a dyn BlockSink,
+    spec: &'a StreamSpec,
+    progress: &'a Progress,
+    stop: &'a AtomicBool,
+    failed: AtomicBool,
+    error: Mutex<Option<Error>>,
+}
+
+impl Shared<'_> {
+    fn fail(&self, error: Error) {
+        if let Ok(mut first) = self.error.lock() {
+            first.get_or_insert(error);
+        }
+        self.failed.store(true, Ordering::SeqCst);
+    }
+
+    fn going(&self) -> bool {
+        if self.stop.load(Ordering::SeqCst) && !self.failed.load(Ordering::SeqCst) {
+            self.fail(Error::interrupted("stopped; run again with --resume to go on from here"));
+        }
+        !self.failed.load(Ordering::SeqCst)
+    }
+}
+
+/// Streams `source` through `net` into the blocks that `sink` does not have yet.
+///
+/// # Errors
+/// The first error of source, network or sink; `Interrupted` when `stop` was set.
+pub fn stream(
+    source: &dyn FrameSource,
+    net: &mut dyn TileNet,
+    sink: &dyn BlockSink,
+    spec: &StreamSpec,
+    progress: &Progress,
+    stop: &AtomicBool,
+) -> Result<StreamReport> {
+    let shared = Shared {
+        source,
+        sink,
+        spec,
+        progress,
+        stop,
+        failed: AtomicBool::new(false),
+        error: Mutex::new(None),
+    };
+    let tiles = wanted_tiles(&spec.grid, spec.block, sink);
+    let mut report = StreamReport::default();
+    std::thread::scope(|scope| {
+        let (free_in, free_out) = channel();
+        let (ready_in, ready_out) = sync_channel(spec.slots.max(1));
+        let (done_in, done_out) = sync_channel(1);
+        let (recycle_in, recycle_out) = channel();
+        let done_out = Mutex::new(done_out);
+        let area = spec.grid.x.tile * spec.grid.y.tile;
+        for _ in 0..spec.slots.max(1) {
+            // The receiver lives on this stack, so sending cannot fail.
+            let _ = free_in.send(Slot::new(&spec.input, area));
+        }
+        let (shared, tiles) = (&shared, &tiles);
+        let reader = scope.spawn(move || read_all(shared, tiles, area, free_out, ready_in));
+        let writers: Vec<_> = {
+            let done_out = std::sync::Arc::new(done_out);
+            (0..spec.threads.clamp(1, 4))
+                .map(|_| {
+                    let (done, recycle) = (done_out.clone(), recycle_in.clone());
+                    scope.spawn(move || write_all(shared, &done, &recycle))
+                })
+                .collect()
+        };
+        drop(recycle_in);
+        if let Err(e) = run_all(shared, net, tiles, &ready_out, free_in, &done_in, &recycle_out, &mut report)
+        {
+            shared.fail(e);
+        }
+        drop((ready_out, done_in));
+        match reader.join() {
+            Ok(choices) => report.choices = choices,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        for writer in writers {
+            match writer.join() {
+                Ok(seams) => report.seams.merge(&seams),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    match shared.error.into_inner() {
+        Ok(Some(error)) => Err(error),
+        _ => Ok(report),
+    }
+}
+
+/// The tiles that touch a block which is not written yet, in computing order with their strips.
+fn wanted_tiles(grid: &TileGrid, block: usize, sink: &dyn BlockSink) -> Vec<(usize, Tile)> {
+    let scale = grid.spec().scale as i64;
+    let wanted =
+        |tile: &Tile| blocks_of(&tile.active.scale_up(scale), block).any(|(x, y)| !sink.is_done(x, y));
+    grid.order().filter(|(_, tile)| wanted(tile)).collect()
+}
+
+/// The reader thread.
+fn read_all(
+    shared: &Shared,
+    tiles: &[(usize, Tile)],
+    area: usize,
+    free: Receiver<Slot>,
+    ready: SyncSender<Slot>,
+) -> Vec<((usize, usize), Vec<usize>)> {
+    let spec = shared.spec;
+    let mut reader = Reader::new(shared.source, &spec.input, area, spec.seed, spec.threads);
+    let mut choices = Vec::with_capacity(tiles.len());
+    for (sequence, (strip, tile)) in tiles.iter().enumerate() {
+        let Ok(mut slot) = free.recv() else { break };
+        if !shared.going() {
+            break;
+        }
+        (slot.tile, slot.sequence, slot.strip) = (*tile, sequence, *strip);
+        match reader.fill(&mut slot) {
+            Ok(chosen) => choices.push(((tile.column, tile.row), chosen)),
+            Err(e) => {
+                shared.fail(e);
+                break;
+            }
+        }
+        if ready.send(slot).is_err() {
+            break;
+        }
+    }
+    choices
+}
+
+/// The network's loop, on the calling thread.
+fn run_all(
+    shared: &Shared,
+    net: &mut dyn TileNet,
+    tiles: &[(usize, Tile)],
+    ready: &Receiver<Slot>,
+    free: Sender<Slot>,
+    done: &SyncSender<BlockSums>,
+    recycle: &Receiver<BlockSums>,
+    report: &mut StreamReport,
+) -> Result<()> {
+    let spec = shared.spec;
+    let scale = spec.grid.spec().scale;
+    let wanted = |(x, y): (usize, usize)| !shared.sink.is_done(x, y);
+    let mut sums = Accumulator::new(&spec.grid, spec.bands, spec.block, tiles, &wanted, spec.scratch.clone());
+    let mut output = vec![0f32; spec.grid.x.tile * spec.grid.y.tile * scale * scale * spec.bands];
+    for slot in ready {
+        if !shared.going() {
+            break;
+        }
+        let values: &[f32] = if slot.any {
+            net.run(&slot.input, &mut output)
+                .map_err(|e| e.while_doing(format!("tile {}", slot.tile.input)))?;
+            report.tiles += 1;
+            &output
+        } else {
+            report.skipped += 1;
+            &[]
+        };
+        recycle.try_iter().for_each(|b| sums.recycle(b));
+        let from = TileOutput { tile: slot.tile, values, valid: &slot.mask };
+        for block in sums.add(slot.sequence, slot.strip, &from)? {
+            if done.send(block).is_err() {
+                return Ok(());
+            }
+        }
+        // The reader has left when it has no tile left to read.
+        let _ = free.send(slot);
+        shared.progress.add(1);
+    }
+    report.peak_blocks = sums.peak_blocks();
+    Ok(())
+}
+
+/// A writer thread: finished blocks to the sink.
+fn write_all(shared: &Shared, done: &Mutex<Receiver<BlockSums>>, recycle: &Sender<BlockSums>) -> SeamReport {
+    let mut seams = SeamReport::default();
+    loop {
+        let Some(sums) = done.lock().ok().and_then(|r| r.recv().ok()) else { return seams };
+        if shared.failed.load(Ordering::SeqCst) {
+            return seams;
+        }
+        if shared.spec.seams {
+            seams.add(&shared.spec.grid, &sums);
+        }
+        let (column, row) = sums.id;
+        let written = match shared.spec.kind.quantize(&sums) {
+            Some(block) => shared.sink.put(column, row, &block),
+            None => shared.sink.put_empty(column, row),
+        };
+        if let Err(e) = written {
+            shared.fail(e);
+            return seams;
+        }
+        shared.progress.sample_memory();
+        // Nobody takes it back once the network's loop has ended.
+        let _ = recycle.send(sums);
+    }
+}
