@@ -168,8 +168,9 @@ impl Bounds {
     /// # Errors
     /// `Unsupported` when a system is not known or the grid lies outside the other one's domain.
     pub fn of_grid(georef: &Georef, width: usize, height: usize, epsg: u32) -> Result<Self> {
-        let outline = outline(&georef.transform, width as f64, height as f64);
-        Self::of_outline(outline, georef.epsg, epsg)
+        let mut points = outline(&georef.transform, width as f64, height as f64);
+        PointTransform::new(georef.epsg, epsg)?.apply(&mut points);
+        Self::around(&points).ok_or_else(|| out_of_domain(georef.epsg, epsg))
     }
 
     /// This box, given in system `from`, as a box in system `to`.
@@ -177,17 +178,23 @@ impl Bounds {
     /// # Errors
     /// As [`Bounds::of_grid`].
     pub fn transformed(&self, from: u32, to: u32) -> Result<Self> {
-        let (dx, dy) = (self.east - self.west, self.north - self.south);
-        let grid = GeoTransform([self.west, dx, 0.0, self.south, 0.0, dy]);
-        Self::of_outline(outline(&grid, 1.0, 1.0), from, to)
+        Self::around(&self.outline_in(from, to)?).ok_or_else(|| out_of_domain(from, to))
     }
 
-    fn of_outline(mut outline: Vec<(f64, f64)>, from: u32, to: u32) -> Result<Self> {
-        PointTransform::new(from, to)?.apply(&mut outline);
-        Self::around(&outline).ok_or_else(|| {
-            Error::unsupported(format!("an area given in EPSG:{from} lies outside the domain of EPSG:{to}"))
-        })
+    /// Points along the edges of this box, given in system `from`, in system `to`.
+    ///
+    /// # Errors
+    /// `Unsupported` when a system is not known.
+    pub fn outline_in(&self, from: u32, to: u32) -> Result<Vec<(f64, f64)>> {
+        let (dx, dy) = (self.east - self.west, self.north - self.south);
+        let mut points = outline(&GeoTransform([self.west, dx, 0.0, self.south, 0.0, dy]), 1.0, 1.0);
+        PointTransform::new(from, to)?.apply(&mut points);
+        Ok(points)
     }
+}
+
+fn out_of_domain(from: u32, to: u32) -> Error {
+    Error::unsupported(format!("an area given in EPSG:{from} lies outside the domain of EPSG:{to}"))
 }
 
 /// Points along the four edges of a `width` by `height` grid.

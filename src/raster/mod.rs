@@ -5,6 +5,8 @@ pub mod crs;
 mod frames;
 mod info;
 mod sink;
+pub mod scene;
+pub mod warp;
 
 pub use frames::{FrameInfo, FrameSource, Grid, ReadStats};
 pub use info::{BandInfo, GeoTransform, Georef, RasterInfo, SampleType};
