@@ -1,15 +1,20 @@
 //! Pixels of files: what a raster is, how blocks of it are decoded, how results are written.
 //! Knows nothing of networks.
 
+mod bytes;
 pub mod crs;
 mod frames;
 mod info;
+pub mod jp2;
+mod open;
 mod sink;
 pub mod scene;
 pub mod warp;
 
+pub use bytes::Bytes;
 pub use frames::{FrameInfo, FrameSource, Grid, ReadStats};
 pub use info::{BandInfo, GeoTransform, Georef, RasterInfo, SampleType};
+pub use open::{open, open_path, Jp2Decoder, Limits, OpenOptions};
 pub use sink::{BlockSink, Progress, Summary};
 
 use crate::error::Result;
