@@ -4,6 +4,7 @@
 //! slots circulates between reader and network, and nothing else queues.
 
 mod accumulate;
+mod budget;
 mod frames;
 mod progress;
 mod quantize;
@@ -13,6 +14,7 @@ mod seam;
 mod stream;
 
 pub use accumulate::{blocks_of, Accumulator, BlockId};
+pub use budget::{peak_blocks, Budget};
 pub use frames::InputLayout;
 pub use progress::{Progress, ProgressMode};
 pub use quantize::OutputKind;

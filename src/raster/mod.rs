@@ -7,8 +7,8 @@ mod frames;
 mod info;
 pub mod jp2;
 mod open;
-mod sink;
 pub mod scene;
+mod sink;
 pub mod warp;
 
 pub use bytes::Bytes;
