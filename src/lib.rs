@@ -9,7 +9,9 @@
 pub mod cli;
 pub mod cpu;
 pub mod error;
+pub mod graph;
 pub mod kernel;
+pub mod ops;
 pub mod pipeline;
 pub mod raster;
 pub mod tensor;

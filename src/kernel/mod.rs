@@ -3,4 +3,93 @@
 //! A device implements a contract; a plan carries its parameters by value. The structs are
 //! `#[repr(C)]` without padding, so that the same bytes can be handed to a GPU entry.
 
+pub mod blur;
 pub mod conv;
+pub mod map;
+pub mod matmul;
+pub mod pool;
+pub mod reduce;
+pub mod resize;
+
+use blur::BlurParams;
+use conv::Conv2dParams;
+use map::MapParams;
+use matmul::MatmulParams;
+use pool::PoolParams;
+use reduce::AxisParams;
+use resize::ResizeParams;
+
+/// One kernel call without its operands: a contract and its parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kernel {
+    /// Convolution; operands x, w, then bias, slopes, residuals as the epilogue says.
+    Conv2d(Conv2dParams),
+    /// Element-wise map; operands x0, x1, …
+    Map(MapParams),
+    /// Resize of images; operand x.
+    Resize(ResizeParams),
+    /// Gaussian blur; operand x.
+    Blur(BlurParams),
+    /// Pooling; operand x.
+    Pool(PoolParams),
+    /// Reduction over one axis; operand x.
+    Reduce(AxisParams),
+    /// Softmax over one axis; operand x.
+    Softmax(AxisParams),
+    /// Matrix product; operands x, w, then bias if there is one.
+    Matmul(MatmulParams),
+}
+
+/// How far an implementation may be from the exact result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accuracy {
+    /// The same bits as the reference.
+    Exact,
+    /// Up to n units in the last place per element.
+    Ulp(u32),
+    /// A sum of `k` products in any order: error up to about √k·ε·Σ|aᵢbᵢ|.
+    Sum {
+        /// Terms of each sum.
+        k: u64,
+    },
+    /// Uses exponentials: a few units in the last place of the operands' range.
+    Transcendental,
+}
+
+impl Kernel {
+    /// Name of the contract.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kernel::Conv2d(_) => "conv2d_fwd",
+            Kernel::Map(_) => "map_fwd",
+            Kernel::Resize(_) => "resize_fwd",
+            Kernel::Blur(_) => "blur_fwd",
+            Kernel::Pool(_) => "pool_fwd",
+            Kernel::Reduce(_) => "reduce_fwd",
+            Kernel::Softmax(_) => "softmax_fwd",
+            Kernel::Matmul(_) => "matmul_fwd",
+        }
+    }
+
+    /// Accuracy every implementation must keep.
+    pub fn accuracy(&self) -> Accuracy {
+        match self {
+            Kernel::Conv2d(p) => Accuracy::Sum { k: (p.weight_len() / (p.c_out as usize).max(1)) as u64 },
+            Kernel::Matmul(p) => Accuracy::Sum { k: p.k },
+            Kernel::Blur(p) => Accuracy::Sum { k: u64::from(p.taps[0]) * u64::from(p.taps[1]) },
+            Kernel::Pool(p) if p.mean == 1 => {
+                Accuracy::Sum { k: u64::from(p.kernel[0]) * u64::from(p.kernel[1]) }
+            }
+            Kernel::Resize(_) => Accuracy::Sum { k: 16 },
+            Kernel::Reduce(p) if p.mode == reduce::ReduceMode::Mean as u64 => Accuracy::Sum { k: p.n },
+            Kernel::Map(p) => match p.map_op() {
+                Ok(map::MapOp::Sigmoid) => Accuracy::Transcendental,
+                Ok(map::MapOp::Add | map::MapOp::Affine) => Accuracy::Ulp(2),
+                Ok(map::MapOp::Norm | map::MapOp::NormScale | map::MapOp::NormShift) => Accuracy::Ulp(8),
+                _ => Accuracy::Exact,
+            },
+            Kernel::Softmax(_) => Accuracy::Transcendental,
+            Kernel::Pool(_) | Kernel::Reduce(_) => Accuracy::Exact,
+        }
+    }
+}

@@ -1,10 +1,14 @@
 //! Element types, shapes and the description of one tensor.
 
 mod dtype;
+mod layout;
 mod shape;
+mod store;
 
 pub use dtype::DType;
+pub use layout::Layout;
 pub use shape::{Shape, MAX_RANK};
+pub use store::{MemoryStore, TensorStore};
 
 /// What a tensor is, without its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

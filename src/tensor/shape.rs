@@ -16,6 +16,9 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// A single element without axes.
+    pub const SCALAR: Self = Self { dims: [1; MAX_RANK], rank: 0 };
+
     /// The given extents.
     ///
     /// # Errors
@@ -34,6 +37,13 @@ impl Shape {
         let mut out = [1; MAX_RANK];
         out[..dims.len()].copy_from_slice(dims);
         Ok(Self { dims: out, rank: dims.len() as u8 })
+    }
+
+    /// The same extents but for one axis, which must exist.
+    #[must_use]
+    pub fn with(mut self, axis: usize, extent: usize) -> Self {
+        self.dims[axis] = extent;
+        self
     }
 
     /// Number of elements.
