@@ -7,6 +7,7 @@ mod frames;
 mod info;
 pub mod jp2;
 mod open;
+pub mod safe;
 pub mod scene;
 mod sink;
 pub mod warp;
