@@ -1,2 +1,34 @@
 //! Bytes to named tensors and back: `.pth` (zip and legacy) and safetensors.
 //! Knows nothing of networks; never executes what a file asks for.
+//!
+//! ```no_run
+//! # fn main() -> weights_tools::Result<()> {
+//! let checkpoint = weights_tools::Checkpoint::open("net_g_latest.pth")?;
+//! let weights = checkpoint.select(None)?; // params_ema, params, state_dict, … or the root
+//! for tensor in weights.tensors() {
+//!     println!("{} {:?} {}", tensor.name, tensor.shape, tensor.dtype);
+//! }
+//! let first = weights.read_f32("conv_first.weight")?;
+//! # drop(first); Ok(()) }
+//! ```
+
+mod archive;
+mod checkpoint;
+mod dtype;
+mod error;
+mod legacy;
+mod limits;
+mod pickle;
+mod safetensors;
+mod source;
+mod state_dict;
+mod tensor;
+mod value;
+
+pub use checkpoint::{Checkpoint, Format};
+pub use dtype::DType;
+pub use error::{Error, Kind, Result};
+pub use limits::Limits;
+pub use state_dict::StateDict;
+pub use tensor::{row_major, TensorInfo};
+pub use value::{Dict, Object, Value};
