@@ -1,9 +1,14 @@
 //! JPEG 2000 reading against the pixels and georeferencing that GDAL and OpenJPEG report.
+#![allow(clippy::unwrap_used)]
 
 mod raster_common;
 
+use std::path::Path;
+
 use raster_common::{shared, whole, Pixels};
-use swath::raster::{open_path, GeoTransform, Georef, OpenOptions};
+use swath::raster::jp2::encode::{encode, EncodeSpec};
+use swath::raster::{open, open_path, Bytes, GeoTransform, Georef, Jp2Decoder, OpenOptions, Samples};
+use swath::tile::Rect;
 
 /// CRC-32 of the interleaved little-endian pixels as GDAL 3 reads them, columns, rows, bands.
 const REAL: &[(&str, u32, usize, usize, usize)] = &[
@@ -51,7 +56,7 @@ fn every_truncation_is_an_error_of_one_line() {
     let bytes = std::fs::read(&path).unwrap();
     for i in 0..64 {
         let cut = bytes[..bytes.len() * i / 64].to_vec();
-        let error = match swath::raster::open(cut.into(), &path, &OpenOptions::default()) {
+        let error = match open(cut.into(), &path, &OpenOptions::default()) {
             Err(error) => error,
             Ok(source) => source.decode(0, 0, 0).expect_err("a truncated file decoded"),
         };
@@ -72,10 +77,112 @@ fn damaged_bytes_never_panic() {
             let at = (state >> 33) as usize % damaged.len().min(6000);
             damaged[at] = (state >> 20) as u8;
         }
-        if let Ok(source) = swath::raster::open(damaged.into(), &path, &OpenOptions::default()) {
+        if let Ok(source) = open(damaged.into(), &path, &OpenOptions::default()) {
             if let Ok(block) = source.decode(0, 0, 0) {
                 assert_eq!(Pixels::of(&block).0.len() % block.rect.area(), 0);
             }
         }
     }
+}
+
+/// A smooth picture with some texture, the same for any rectangle of it.
+fn picture(rect: Rect, components: usize, top: u32) -> Vec<u32> {
+    let mut out = Vec::with_capacity(rect.area() * components);
+    for y in rect.y0..rect.y1 {
+        for x in rect.x0..rect.x1 {
+            for c in 0..components as i64 {
+                let noise = (x * 7919 + y * 104729 + c * 31) % 13;
+                out.push(((x * (c + 1) + y * 2 + noise) as u32) % (top + 1));
+            }
+        }
+    }
+    out
+}
+
+fn encoded(spec: &EncodeSpec) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut read = |rect: Rect| {
+        let values = picture(rect, spec.components.into(), (1 << spec.precision) - 1);
+        Ok(if spec.precision <= 8 {
+            Samples::U8(values.iter().map(|&v| v as u8).collect())
+        } else {
+            Samples::U16(values.iter().map(|&v| v as u16).collect())
+        })
+    };
+    encode(spec, &mut read, &mut out).unwrap();
+    out
+}
+
+fn expected(spec: &EncodeSpec) -> Pixels {
+    let rect = Rect::of_size(spec.width as usize, spec.height as usize);
+    let values = picture(rect, spec.components.into(), (1 << spec.precision) - 1);
+    Pixels(if spec.precision <= 8 {
+        values.iter().map(|&v| v as u8).collect()
+    } else {
+        values.iter().flat_map(|&v| (v as u16).to_le_bytes()).collect()
+    })
+}
+
+#[test]
+fn what_is_encoded_decodes_exactly_with_both_decoders() {
+    let georef = Georef { epsg: 32719, transform: GeoTransform::north_up(3e5, 7.1e6, 10.0, -10.0) };
+    for (width, height, components, precision, tile) in
+        [(700, 300, 3, 8, 256), (513, 515, 1, 16, 256), (300, 700, 1, 15, 1024), (90, 70, 3, 8, 16)]
+    {
+        let spec = EncodeSpec {
+            tile,
+            georef: Some(georef.clone()),
+            threads: 2,
+            ..EncodeSpec::new(width, height, components, precision)
+        };
+        let bytes = Bytes::from(encoded(&spec));
+        for jp2_decoder in [Jp2Decoder::Hayro, Jp2Decoder::OpenJpeg] {
+            let options = OpenOptions { jp2_decoder, ..OpenOptions::default() };
+            let source = open(bytes.clone(), Path::new("made.jp2"), &options).unwrap();
+            assert_eq!(source.info().georef, Some(georef.clone()));
+            assert!(whole(&*source, 0) == expected(&spec), "{spec:?} {jp2_decoder:?}");
+        }
+    }
+}
+
+#[test]
+fn reduced_levels_are_the_same_with_both_decoders() {
+    for (width, height, tile) in [(700, 300, 256), (257, 1025, 256), (400, 400, 64), (333, 77, 1024)] {
+        let spec = EncodeSpec { tile, ..EncodeSpec::new(width, height, 3, 8) };
+        let bytes = Bytes::from(encoded(&spec));
+        let [hayro, openjpeg] = [Jp2Decoder::Hayro, Jp2Decoder::OpenJpeg].map(|jp2_decoder| {
+            let options = OpenOptions { jp2_decoder, ..OpenOptions::default() };
+            open(bytes.clone(), Path::new("made.jp2"), &options).unwrap()
+        });
+        assert_eq!(hayro.levels(), 6, "{spec:?}");
+        for level in 0..hayro.levels() {
+            assert!(whole(&*hayro, level) == whole(&*openjpeg, level), "{spec:?} level {level}");
+        }
+    }
+}
+
+#[test]
+fn both_decoders_agree_on_real_files_at_every_level() {
+    for (file, ..) in REAL {
+        let Some(path) = shared(file) else { continue };
+        let options = OpenOptions { jp2_decoder: Jp2Decoder::OpenJpeg, ..OpenOptions::default() };
+        let (hayro, openjpeg) =
+            (open_path(&path, &OpenOptions::default()).unwrap(), open_path(&path, &options).unwrap());
+        for level in 0..hayro.levels() {
+            assert!(whole(&*hayro, level) == whole(&*openjpeg, level), "{file} level {level}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_tile_is_named_with_what_helps() {
+    let spec = EncodeSpec { tile: 256, ..EncodeSpec::new(512, 512, 1, 8) };
+    let mut bytes = encoded(&spec);
+    let at = bytes.windows(2).rposition(|w| w == [0xff, 0x93]).unwrap();
+    bytes[at + 2..at + 60].fill(0xff);
+    let source = open(bytes.into(), Path::new("made.jp2"), &OpenOptions::default()).unwrap();
+    source.decode(0, 0, 0).unwrap();
+    let text = source.decode(0, 1, 1).unwrap_err().to_string();
+    assert!(text.starts_with("made.jp2: JPEG 2000 block 1,1 of level 0: "), "{text}");
+    assert!(text.ends_with("--jp2-decoder openjpeg decodes with OpenJPEG instead"), "{text}");
 }

@@ -1,5 +1,5 @@
 //! What the raster tests share: fixtures, and whole images put together from blocks.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::PathBuf;
 

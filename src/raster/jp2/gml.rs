@@ -48,7 +48,6 @@ fn latitude_first(epsg: u32, srs: &str) -> bool {
     (4000..5000).contains(&epsg) && (srs.starts_with("urn:") || srs.contains("/def/crs/"))
 }
 
-#[cfg(test)]
 /// A GMLJP2 document for `georef` and an image of the given size: what [`georef`] reads back.
 pub(super) fn document(georef: &Georef, width: usize, height: usize) -> String {
     let centre = georef.transform.at_pixel(0.5, 0.5).0;

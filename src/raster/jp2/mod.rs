@@ -7,8 +7,11 @@
 mod axis;
 mod boxes;
 mod codestream;
+pub mod encode;
 mod gml;
 mod hayro;
+#[cfg(feature = "openjpeg")]
+mod openjpeg;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -133,8 +136,13 @@ impl Jp2Source {
         let part = self.codestream.cut(&self.bytes, &tiles)?;
         let (samples, mask) = match self.decoder {
             Jp2Decoder::Hayro => hayro::decode(&part, level, &layout)?,
+            #[cfg(feature = "openjpeg")]
+            Jp2Decoder::OpenJpeg => openjpeg::decode(&part, level, &layout)?,
+            #[cfg(not(feature = "openjpeg"))]
             Jp2Decoder::OpenJpeg => {
-                return Err(Error::unsupported("this build reads JPEG 2000 with hayro only"))
+                return Err(Error::unsupported(
+                    "this build decodes JPEG 2000 without OpenJPEG (feature openjpeg)",
+                ))
             }
         };
         Ok(Block { rect, samples, mask })
