@@ -2,6 +2,7 @@
 //! Knows nothing of networks.
 
 mod bytes;
+mod cache;
 pub mod crs;
 mod frames;
 mod info;
@@ -11,12 +12,16 @@ pub mod safe;
 pub mod scene;
 mod sink;
 pub mod warp;
+mod window;
 
 pub use bytes::Bytes;
+pub use cache::{BlockCache, BlockCost, SourceId};
 pub use frames::{FrameInfo, FrameSource, Grid, ReadStats};
 pub use info::{BandInfo, GeoTransform, Georef, RasterInfo, SampleType};
 pub use open::{open, open_path, Jp2Decoder, Limits, OpenOptions};
 pub use sink::{BlockSink, Progress, Summary};
+
+use std::path::Path;
 
 use crate::error::Result;
 use crate::tile::Rect;
@@ -61,6 +66,9 @@ impl Block {
 /// Implemented by each format; `raster::cache` puts a bounded cache and window reads on top.
 /// Levels are the file's reduced resolutions: level `n` is `1/2^n` of the size, rounded up.
 pub trait BlockSource: Send + Sync {
+    /// The file (or `archive.zip/entry`), for messages.
+    fn name(&self) -> &Path;
+
     /// Size, bands, georeferencing.
     fn info(&self) -> &RasterInfo;
 

@@ -187,6 +187,10 @@ fn band_names(count: usize, sample: SampleType) -> impl Iterator<Item = String> 
 }
 
 impl BlockSource for Jp2Source {
+    fn name(&self) -> &Path {
+        &self.name
+    }
+
     fn info(&self) -> &RasterInfo {
         &self.info
     }

@@ -1,0 +1,308 @@
+//! Decoded blocks shared by many sources and threads, within a byte budget that also covers the decoders'
+//! scratch memory. Each block is decoded once however many threads ask for it, and again only when the
+//! budget had it dropped.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+
+use super::window::{check_window, split, Job};
+use super::{Block, BlockSource, ReadStats, SampleType};
+use crate::error::{Error, InFile, Result};
+use crate::tile::Rect;
+
+/// A source's number in a cache, from [`BlockCache::source_id`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SourceId(u32);
+
+/// Bytes that one block of a source takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockCost {
+    /// Kept while the block is cached.
+    pub decoded: usize,
+    /// Taken beside that while it is decoded.
+    pub scratch: usize,
+}
+
+impl BlockCost {
+    /// Cost of the largest block at a level, an upper bound.
+    pub fn of(source: &dyn BlockSource, level: u8) -> Self {
+        let info = source.info();
+        let side = |n: usize| (n >> level).saturating_add(1).min(n);
+        let pixels = side(info.block.0).saturating_mul(side(info.block.1));
+        let sample = match info.sample {
+            SampleType::U8 => 1,
+            SampleType::U16 => 2,
+            _ => 4,
+        };
+        let mask = 1;
+        let decoded = pixels.saturating_mul(sample * info.bands.len() + mask);
+        Self { decoded, scratch: source.scratch_bytes(level) }
+    }
+
+    /// Both together: the least budget that can decode the block.
+    pub fn total(&self) -> usize {
+        self.decoded.saturating_add(self.scratch)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    source: SourceId,
+    level: u8,
+    column: u32,
+    row: u32,
+}
+
+enum Slot {
+    /// A thread is decoding it.
+    Filling,
+    /// Here. Readers that copy from it right now keep it from being dropped.
+    Full { block: Arc<Block>, used: u64, readers: usize },
+}
+
+#[derive(Default)]
+struct State {
+    slots: HashMap<Key, Slot>,
+    /// Bytes of decoded blocks.
+    held: usize,
+    /// Bytes promised to running decodes, results included.
+    promised: usize,
+    readers: usize,
+    clock: u64,
+    decoded_before: HashSet<Key>,
+    stats: ReadStats,
+}
+
+/// A bounded cache of decoded blocks.
+///
+/// A thread that needs room waits for other threads' decodes and copies, never while it holds a block
+/// itself, so waiting always ends.
+pub struct BlockCache {
+    budget: usize,
+    next_source: AtomicU32,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl BlockCache {
+    /// A cache of at most `budget` bytes: decoded blocks, and decoders while they run.
+    pub fn new(budget: usize) -> Self {
+        Self { budget, next_source: AtomicU32::new(0), state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// A number for one more source.
+    pub fn source_id(&self) -> SourceId {
+        SourceId(self.next_source.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The budget in bytes.
+    pub fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> ReadStats {
+        self.lock().stats
+    }
+
+    /// Reads a window of one level as f32: `out` is `[band][y][x]` over `rect` for the given bands (indices
+    /// into the source's), `valid` is `[y][x]`, 0 where the file's mask or alpha says there is no data and
+    /// 1 elsewhere. Missing blocks are decoded in parallel on the current rayon pool.
+    ///
+    /// # Errors
+    /// `Usage` when `rect` is not inside the image, bands do not exist or buffers have another size; `Limit`
+    /// when one block is over the budget; what decoding says.
+    pub fn read(
+        &self,
+        id: SourceId,
+        source: &dyn BlockSource,
+        level: u8,
+        rect: Rect,
+        bands: &[usize],
+        out: &mut [f32],
+        valid: Option<&mut [u8]>,
+    ) -> Result<()> {
+        check_window(source, level, &rect, bands, out.len(), valid.as_deref().map(<[u8]>::len))
+            .in_file(source.name())?;
+        if rect.is_empty() || bands.is_empty() {
+            return Ok(());
+        }
+        let jobs = split(source, level, rect, out, valid);
+        // Blocks that other threads are decoding come last, so that this one does not stand idle.
+        let late: Vec<Option<Job>> = jobs
+            .into_par_iter()
+            .map(|mut job| match self.get(id, source, level, &job, Wait::ForRoom)? {
+                Some(block) => {
+                    job.copy(&block, bands, source.info().bands.len());
+                    Ok(None)
+                }
+                None => Ok(Some(job)),
+            })
+            .collect::<Result<_>>()?;
+        late.into_par_iter().flatten().try_for_each(|mut job| {
+            if let Some(block) = self.get(id, source, level, &job, Wait::ForBlock)? {
+                job.copy(&block, bands, source.info().bands.len());
+            }
+            Ok(())
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked while it held the lock left no half-made state: see `Decoding`.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The block of a job; `None` when another thread is decoding it and `wait` is `ForRoom`.
+    fn get(
+        &self,
+        id: SourceId,
+        source: &dyn BlockSource,
+        level: u8,
+        job: &Job,
+        wait: Wait,
+    ) -> Result<Option<Reader<'_>>> {
+        let key = Key { source: id, level, column: job.column as u32, row: job.row as u32 };
+        let cost = BlockCost::of(source, level);
+        let mut state = self.lock();
+        loop {
+            match state.slots.get(&key) {
+                Some(Slot::Full { .. }) => return Ok(state.reader(self, key)),
+                Some(Slot::Filling) if wait == Wait::ForRoom => return Ok(None),
+                Some(Slot::Filling) => {}
+                None => {
+                    if state.make_room(self.budget, cost.total()) {
+                        break;
+                    }
+                    if state.promised == 0 && state.readers == 0 {
+                        return Err(over_budget(&cost, self.budget)).in_file(source.name());
+                    }
+                }
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.slots.insert(key, Slot::Filling);
+        state.promise(cost.total());
+        drop(state);
+        let decoding = Decoding { cache: self, key, promised: cost.total() };
+        let block = source.decode(level, job.column, job.row)?;
+        Ok(decoding.done(block))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// Only for memory.
+    ForRoom,
+    /// Also for a block that another thread is decoding.
+    ForBlock,
+}
+
+impl State {
+    fn reader<'c>(&mut self, cache: &'c BlockCache, key: Key) -> Option<Reader<'c>> {
+        self.clock += 1;
+        let Some(Slot::Full { block, used, readers }) = self.slots.get_mut(&key) else { return None };
+        *used = self.clock;
+        *readers += 1;
+        self.readers += 1;
+        Some(Reader { cache, key, block: block.clone() })
+    }
+
+    /// Drops the blocks used longest ago until `need` more bytes fit; whether they do.
+    fn make_room(&mut self, budget: usize, need: usize) -> bool {
+        while self.held.saturating_add(self.promised).saturating_add(need) > budget {
+            let oldest = self
+                .slots
+                .iter()
+                .filter_map(|(key, slot)| match slot {
+                    Slot::Full { used, readers: 0, .. } => Some((*used, *key)),
+                    _ => None,
+                })
+                .min_by_key(|(used, _)| *used);
+            let Some((_, key)) = oldest else { return false };
+            if let Some(Slot::Full { block, .. }) = self.slots.remove(&key) {
+                self.held -= block.bytes();
+            }
+        }
+        true
+    }
+
+    fn promise(&mut self, bytes: usize) {
+        self.promised += bytes;
+        self.stats.cache_peak = self.stats.cache_peak.max((self.held + self.promised) as u64);
+    }
+}
+
+/// A decode under way; takes its promise back when it ends, whichever way.
+struct Decoding<'c> {
+    cache: &'c BlockCache,
+    key: Key,
+    promised: usize,
+}
+
+impl<'c> Decoding<'c> {
+    fn done(self, block: Block) -> Option<Reader<'c>> {
+        let mut state = self.cache.lock();
+        state.held += block.bytes();
+        state.stats.decoded += 1;
+        if !state.decoded_before.insert(self.key) {
+            state.stats.repeated += 1;
+        }
+        let slot = Slot::Full { block: Arc::new(block), used: 0, readers: 0 };
+        state.slots.insert(self.key, slot);
+        state.reader(self.cache, self.key)
+    }
+}
+
+impl Drop for Decoding<'_> {
+    fn drop(&mut self) {
+        let mut state = self.cache.lock();
+        state.promised -= self.promised;
+        if let Some(Slot::Filling) = state.slots.get(&self.key) {
+            state.slots.remove(&self.key);
+        }
+        drop(state);
+        self.cache.changed.notify_all();
+    }
+}
+
+/// A block that is being copied from.
+struct Reader<'c> {
+    cache: &'c BlockCache,
+    key: Key,
+    block: Arc<Block>,
+}
+
+impl Deref for Reader<'_> {
+    type Target = Block;
+
+    fn deref(&self) -> &Block {
+        &self.block
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let mut state = self.cache.lock();
+        state.readers -= 1;
+        if let Some(Slot::Full { readers, .. }) = state.slots.get_mut(&self.key) {
+            *readers -= 1;
+        }
+        drop(state);
+        self.cache.changed.notify_all();
+    }
+}
+
+fn over_budget(cost: &BlockCost, budget: usize) -> Error {
+    let mib = |n: usize| n as f64 / f64::from(1 << 20);
+    Error::limit(format!(
+        "decoding one block takes {:.1} MiB ({:.1} of them the decoder's), the cache of decoded blocks has \
+         {:.1} MiB; more --memory helps",
+        mib(cost.total()),
+        mib(cost.scratch),
+        mib(budget)
+    ))
+}
