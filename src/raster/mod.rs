@@ -3,6 +3,7 @@
 
 mod bytes;
 mod cache;
+pub mod cog;
 pub mod crs;
 mod frames;
 mod info;
