@@ -17,11 +17,13 @@ pub fn value(x: usize, y: usize, band: usize) -> u8 {
 
 /// Whether the pixel is in the image's masked wedge.
 pub fn is_masked(x: usize, y: usize) -> bool {
-    2 * x + y < 60 || (x / 9 + y / 7) % 23 == 0
+    2 * x + y < 60 || (x / 9 + y / 7).is_multiple_of(23)
 }
 
+/// Colours for three bands, else Sentinel-2's names.
 pub fn names(n: usize) -> Vec<String> {
-    ["red", "green", "blue", "nir"].iter().take(n).map(|s| s.to_string()).collect()
+    let names = if n == 3 { ["red", "green", "blue", ""] } else { ["B02", "B03", "B04", "B08"] };
+    names.iter().take(n).map(|s| s.to_string()).collect()
 }
 
 pub fn spec(width: usize, height: usize, bands: usize, sample: SampleType) -> CogSpec {

@@ -77,6 +77,13 @@ fn cases() -> Vec<(&'static str, CogSpec)> {
         ("nan", CogSpec { nodata: Some(f64::NAN), ..small(1, SampleType::F32) }),
         ("minus", CogSpec { nodata: Some(-9999.0), ..small(4, SampleType::F32) }),
         ("plain", masked(Compression::None, SampleType::U8)),
+        (
+            "rgb_nir",
+            CogSpec {
+                bands: ["red", "green", "blue", "nir"].map(String::from).to_vec(),
+                ..small(4, SampleType::U8)
+            },
+        ),
         ("one_tile", CogSpec { georef: Some(utm), ..CogSpec::new(50, 40, names(3), SampleType::U16) }),
     ]
 }

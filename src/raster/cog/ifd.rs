@@ -81,10 +81,9 @@ pub(super) struct Ifd {
 }
 
 /// Where a directory and its values lie.
-#[derive(Debug, Clone)]
-pub(super) struct Placed {
+struct Placed {
     /// The directory's own offset.
-    pub(super) at: u64,
+    at: u64,
     /// Offsets of the values that do not fit their entry.
     values: BTreeMap<u16, u64>,
 }
@@ -129,9 +128,14 @@ fn even(at: u64) -> u64 {
     at + at % 2
 }
 
+/// First byte behind directories that begin at `start`.
+pub(super) fn end(ifds: &[Ifd], big: bool, start: u64) -> u64 {
+    place(ifds, big, start).1
+}
+
 /// Places directories one after the other from `start`, each followed by its values, then all tile
 /// arrays. Returns the places and the first byte behind them.
-pub(super) fn place(ifds: &[Ifd], big: bool, start: u64) -> (Vec<Placed>, u64) {
+fn place(ifds: &[Ifd], big: bool, start: u64) -> (Vec<Placed>, u64) {
     let mut at = start;
     let mut placed = Vec::with_capacity(ifds.len());
     for ifd in ifds {
@@ -154,17 +158,19 @@ pub(super) fn place(ifds: &[Ifd], big: bool, start: u64) -> (Vec<Placed>, u64) {
     (placed, at)
 }
 
-/// The bytes of placed directories, appended to `out`, whose length is the offset of the first one.
-pub(super) fn write(ifds: &[Ifd], placed: &[Placed], big: bool, out: &mut Vec<u8>) {
-    for (i, (ifd, here)) in ifds.iter().zip(placed).enumerate() {
+/// Places directories behind what `out` holds and appends their bytes.
+pub(super) fn write(ifds: &[Ifd], big: bool, out: &mut Vec<u8>) {
+    let (placed, end) = place(ifds, big, out.len() as u64);
+    for (i, (ifd, here)) in ifds.iter().zip(&placed).enumerate() {
         pad_to(out, here.at);
         let next = placed.get(i + 1).map_or(0, |p| p.at);
         write_table(ifd, here, next, big, out);
         write_values(ifd, here, big, false, out);
     }
-    for (ifd, here) in ifds.iter().zip(placed) {
+    for (ifd, here) in ifds.iter().zip(&placed) {
         write_values(ifd, here, big, true, out);
     }
+    pad_to(out, end);
 }
 
 fn write_table(ifd: &Ifd, here: &Placed, next: u64, big: bool, out: &mut Vec<u8>) {
@@ -217,10 +223,8 @@ mod tests {
         ifd.set(256, Value::Short(vec![7]));
         ifd.set(324, Value::Offsets(vec![0x1122_3344, 5]));
         ifd.set(42113, Value::Ascii("-9999".into()));
-        let (placed, end) = place(std::slice::from_ref(&ifd), false, 8);
         let mut out = vec![0; 8];
-        write(&[ifd], &placed, false, &mut out);
-        assert_eq!(out.len() as u64, end);
+        write(&[ifd], false, &mut out);
         let table = [
             &[3, 0][..],
             &[0, 1, 3, 0, 1, 0, 0, 0, 7, 0, 0, 0],
@@ -231,5 +235,22 @@ mod tests {
             &[0x44, 0x33, 0x22, 0x11, 5, 0, 0, 0],
         ];
         assert_eq!(out[8..], table.concat());
+    }
+
+    #[test]
+    fn the_end_is_where_the_bytes_end() {
+        for text in ["", "a", "abcd", "abcde"] {
+            for tiles in 1..4 {
+                for big in [false, true] {
+                    let mut ifd = Ifd::default();
+                    ifd.set(324, Value::Offsets(vec![1; tiles]));
+                    ifd.set(42112, Value::Ascii(text.into()));
+                    let ifds = [ifd.clone(), ifd];
+                    let mut out = vec![0; 151];
+                    write(&ifds, big, &mut out);
+                    assert_eq!(out.len() as u64, end(&ifds, big, 151), "{text} {tiles} {big}");
+                }
+            }
+        }
     }
 }

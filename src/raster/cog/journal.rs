@@ -198,11 +198,11 @@ mod tests {
 
         #[test]
         fn a_flipped_bit_costs_one_record_or_the_header(
-            records in records(), at in any::<prop::sample::Index>(), bit in 0..8,
+            records in records(), at in any::<prop::sample::Index>(), bit in 0..8u32,
         ) {
             let mut bytes = bytes_of(ID, &records);
             let at = at.index(bytes.len());
-            bytes[at] ^= 1 << bit;
+            bytes[at] ^= 1u8 << bit;
             let opened = read(&bytes[..]).unwrap();
             if at < HEADER {
                 prop_assert_eq!(opened, Opened::Foreign);
