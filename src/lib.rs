@@ -17,5 +17,6 @@ pub mod raster;
 pub mod tensor;
 pub mod tile;
 pub mod util;
+pub mod weights;
 
 pub use error::{Error, Kind, Result};

@@ -1,3 +1,7 @@
 //! Small helpers with no better home; each in its own file.
 
 pub mod memory_use;
+mod nearest;
+pub mod npy;
+
+pub use nearest::nearest;

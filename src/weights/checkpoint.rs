@@ -1,0 +1,215 @@
+//! A state dict of a weights file under a network's own names, read tensor by tensor.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use weights_tools::{Checkpoint, TensorInfo};
+
+use super::names::Names;
+use super::rename::{rename, shared_prefix, Rename};
+use super::report::WeightReport;
+use crate::error::{Error, InFile, Result};
+use crate::tensor::{Shape, TensorStore};
+
+/// What training programs put before all names of a generator, besides what `weights-tools` strips.
+const PREFIXES: &[&str] = &["net_g.", "netG.", "generator.", "model.", "net."];
+
+/// The tensors of one network in a weights file. Data stays in the mapped file until it is read.
+pub struct Weights {
+    path: PathBuf,
+    checkpoint: Checkpoint,
+    wrapper: String,
+    tensors: Vec<TensorInfo>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Weights {
+    /// Opens a `.pth` or safetensors file and picks the state dict under `key` (`params_ema`…);
+    /// without one, the preferred of those it holds.
+    ///
+    /// # Errors
+    /// What `weights-tools` finds wrong with the file.
+    pub fn open(path: &Path, key: Option<&str>) -> Result<Self> {
+        let checkpoint = Checkpoint::open(path).map_err(Error::from).in_file(path)?;
+        let state = checkpoint.select(key).map_err(Error::from).in_file(path)?;
+        let wrapper = state.wrapper().to_string();
+        let prefix = shared_prefix(&state.names().collect::<Vec<_>>(), PREFIXES).len();
+        let tensors: Vec<TensorInfo> = state
+            .tensors()
+            .map(|t| TensorInfo { name: t.name.get(prefix..).unwrap_or_default().to_string(), ..t.clone() })
+            .collect();
+        drop(state);
+        let mut weights =
+            Self { path: path.to_path_buf(), checkpoint, wrapper, tensors, by_name: HashMap::new() };
+        weights.index();
+        Ok(weights)
+    }
+
+    fn index(&mut self) {
+        self.by_name = self.tensors.iter().enumerate().map(|(at, t)| (t.name.clone(), at)).collect();
+    }
+
+    /// Gives tensors of older spellings their network's names.
+    pub fn rename(&mut self, renames: &[Rename]) {
+        for tensor in &mut self.tensors {
+            tensor.name = rename(&tensor.name, renames);
+        }
+        self.index();
+    }
+
+    /// Makes tensors saved under two prefixes one: `(used, copy)` pairs, of which the last name in
+    /// file order counts, as when PyTorch loads it. Copies leave the table. Says which differ.
+    ///
+    /// # Errors
+    /// `Format` or `Io` when a tensor cannot be read for the comparison.
+    pub fn merge_aliases(&mut self, aliases: &[(String, String)]) -> Result<Vec<String>> {
+        let used_name = |name: &str| {
+            aliases
+                .iter()
+                .find_map(|(used, copy)| Some(format!("{used}{}", name.strip_prefix(copy.as_str())?)))
+        };
+        let mut warnings = Vec::new();
+        let mut kept: Vec<TensorInfo> = Vec::with_capacity(self.tensors.len());
+        let mut places = HashMap::new();
+        for tensor in &self.tensors {
+            let name = used_name(&tensor.name).unwrap_or_else(|| tensor.name.clone());
+            let renamed = TensorInfo { name: name.clone(), ..tensor.clone() };
+            match places.get(&name).copied() {
+                None => {
+                    places.insert(name, kept.len());
+                    kept.push(renamed);
+                }
+                Some(at) => {
+                    let earlier: &mut TensorInfo = &mut kept[at];
+                    if !self.same_data(earlier, tensor)? {
+                        warnings.push(format!(
+                            "{} is saved twice and differs; the last, {}, counts",
+                            name, tensor.name
+                        ));
+                    }
+                    *earlier = renamed;
+                }
+            }
+        }
+        self.tensors = kept;
+        self.index();
+        Ok(warnings)
+    }
+
+    fn same_data(&self, a: &TensorInfo, b: &TensorInfo) -> Result<bool> {
+        let one_memory = a.storage == b.storage && a.offset == b.offset && a.strides == b.strides;
+        if a.shape != b.shape || a.dtype != b.dtype || one_memory {
+            return Ok(a.shape == b.shape && one_memory);
+        }
+        let bytes = |t: &TensorInfo| self.checkpoint.bytes_of(t).map_err(Error::from).in_file(&self.path);
+        Ok(bytes(a)? == bytes(b)?)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's structure.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Key of the chosen state dict; empty when the file is one.
+    pub fn wrapper(&self) -> &str {
+        &self.wrapper
+    }
+
+    /// Tensors under the network's names, in file order.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// Names and shapes.
+    pub fn names(&self) -> Names {
+        Names::new(self.tensors.iter().map(|t| (t.name.clone(), t.shape.clone())))
+    }
+
+    /// Number of stored values.
+    pub fn numel(&self) -> usize {
+        self.tensors.iter().map(TensorInfo::numel).sum()
+    }
+
+    /// Compares with the tensors that a network wants.
+    ///
+    /// # Errors
+    /// `Weights` with all missing, unexpected and misshapen tensors at once.
+    pub fn check<'a>(
+        &self,
+        wanted: impl IntoIterator<Item = (&'a str, Shape)>,
+        unused: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>> {
+        WeightReport::compare(&self.names(), wanted, unused).into_warnings().in_file(&self.path)
+    }
+
+    /// SHA-256 of the file, in hexadecimal.
+    ///
+    /// # Errors
+    /// `Io` when the file cannot be read.
+    pub fn sha256(&self) -> Result<String> {
+        let hash = || -> std::io::Result<String> {
+            let mut file = File::open(&self.path)?;
+            let mut hasher = Sha256::new();
+            let mut buffer = vec![0; 1 << 20];
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+                    n => hasher.update(&buffer[..n]),
+                }
+            }
+        };
+        hash().map_err(|e| Error::io("cannot read", e)).in_file(&self.path)
+    }
+}
+
+impl TensorStore for Weights {
+    fn shape(&self, name: &str) -> Option<Shape> {
+        self.by_name.get(name).and_then(|&at| Shape::new(&self.tensors[at].shape).ok())
+    }
+
+    fn read(&self, name: &str, out: &mut [f32]) -> Result<()> {
+        let at = self.by_name.get(name).ok_or_else(|| Error::weights(format!("no tensor named {name}")));
+        let info = &self.tensors[*at.in_file(&self.path)?];
+        let copy = |data: &[f32], out: &mut [f32]| {
+            if data.len() != out.len() {
+                let message = format!("tensor {name} has {} elements, {} wanted", data.len(), out.len());
+                return Err(Error::weights(message).in_file(&self.path));
+            }
+            out.copy_from_slice(data);
+            Ok(())
+        };
+        match self.checkpoint.view_f32(info) {
+            Some(data) => copy(data, out),
+            None => copy(&self.checkpoint.f32_of(info).map_err(Error::from).in_file(&self.path)?, out),
+        }
+    }
+}
+
+impl From<weights_tools::Error> for Error {
+    fn from(error: weights_tools::Error) -> Self {
+        use weights_tools::Kind as From;
+        let (message, file) = (error.message().to_string(), error.file().map(Path::to_path_buf));
+        let converted = match error.kind() {
+            From::Format => Self::format(message),
+            From::Unsupported => Self::unsupported(message),
+            From::Limit => Self::limit(message),
+            From::Refused | From::Missing => Self::weights(message),
+            From::Io => match error.into_io() {
+                Some(source) => Self::io(message, source),
+                None => Self::format(message),
+            },
+        };
+        match file {
+            Some(file) => converted.in_file(file),
+            None => converted,
+        }
+    }
+}
