@@ -11,6 +11,7 @@ pub mod cpu;
 pub mod error;
 pub mod graph;
 pub mod kernel;
+pub mod models;
 pub mod ops;
 pub mod pipeline;
 pub mod raster;

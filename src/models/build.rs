@@ -1,0 +1,80 @@
+//! A network's graph for one input size, checked against what the network can take.
+
+use super::family::Network;
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Graph, Mode};
+
+/// Largest batch, number of frames and side of an input.
+const MAX_BATCH: usize = 1 << 16;
+const MAX_SIDE: usize = 1 << 16;
+
+/// Name of the input of every network here.
+pub const INPUT: &str = "input";
+
+/// Name of the result where there is one.
+pub const OUTPUT: &str = "output";
+
+/// Extents of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputSize {
+    /// Items computed at once.
+    pub batch: usize,
+    /// Frames (dates) of each.
+    pub frames: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+/// The graph of a network for inputs of one size: input [`INPUT`], output [`OUTPUT`].
+///
+/// # Errors
+/// `Shape` for a size the network cannot take, `Limit` for one over all bounds.
+pub fn graph(network: &dyn Network, size: InputSize) -> Result<Graph> {
+    check(network, size)?;
+    let b = Builder::new(Mode::Infer);
+    let dims = network.input().dims(size.batch, size.frames, size.height, size.width);
+    let y = network.build(&b, b.input(INPUT, &dims));
+    b.output(OUTPUT, y);
+    b.finish()
+}
+
+/// The graph for the smallest input: what parameters and names there are.
+///
+/// # Errors
+/// As [`graph`]; `Shape` for shapes of layers that do not fit together.
+pub fn smallest_graph(network: &dyn Network) -> Result<Graph> {
+    let free = network.for_scenes();
+    let network = free.as_deref().unwrap_or(network);
+    let input = network.input();
+    let side = input.min_side.next_multiple_of(input.multiple);
+    graph(network, InputSize { batch: 1, frames: input.default_frames, height: side, width: side })
+}
+
+fn check(network: &dyn Network, size: InputSize) -> Result<()> {
+    let input = network.input();
+    let InputSize { batch, frames, height, width } = size;
+    if !input.frames.contains(&frames) {
+        let (from, to) = (input.frames.start(), input.frames.end());
+        let wanted = if from == to { from.to_string() } else { format!("{from} to {to}") };
+        return Err(Error::shape(format!("{frames} frames, but this network runs on {wanted}")));
+    }
+    if height % input.multiple != 0 || width % input.multiple != 0 {
+        let message =
+            format!("{height} x {width} pixels, but this network takes multiples of {}", input.multiple);
+        return Err(Error::shape(message));
+    }
+    if height.min(width) < input.min_side {
+        let message =
+            format!("{height} x {width} pixels, but this network takes at least {} a side", input.min_side);
+        return Err(Error::shape(message));
+    }
+    if batch == 0 || batch > MAX_BATCH || height > MAX_SIDE || width > MAX_SIDE {
+        let message = format!(
+            "an input of {batch} x {height} x {width} (at most {MAX_BATCH} x {MAX_SIDE} x {MAX_SIDE})"
+        );
+        return Err(Error::limit(message));
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Networks are recognised from names and shapes: whatever is built comes back configured the same.
+
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use swath::models::{self, graph, smallest_graph, InputSize, Network, Options, Origin};
+use swath::weights::Names;
+
+/// Names and shapes of the parameters a network asks for.
+fn names_of(network: &dyn Network) -> Vec<(String, Vec<usize>)> {
+    let graph = smallest_graph(network).unwrap();
+    graph.params().map(|(name, value)| (name.to_string(), value.spec.shape.to_vec())).collect()
+}
+
+/// Recognises and configures with the given options.
+fn configured(names: &Names, said: &[(&str, String)], origin: Origin) -> (Box<dyn Network>, Vec<String>) {
+    let mut options = Options::default();
+    for (key, text) in said.iter().filter(|(_, text)| !text.is_empty()) {
+        options.put(key, text.as_str(), origin);
+    }
+    let mut warnings = Vec::new();
+    let family = models::recognise(names, &options, &mut warnings).unwrap();
+    options.check_keys(family.options).unwrap();
+    let network = (family.configure)(names, &options, &mut warnings).unwrap();
+    (network, warnings)
+}
+
+/// The network comes back from its own tensors and its own options, without a word.
+fn assert_round_trip(network: &dyn Network, extra: &[(&str, Vec<usize>)]) {
+    let mut tensors = names_of(network);
+    tensors.extend(extra.iter().map(|(name, shape)| (name.to_string(), shape.clone())));
+    for origin in [Origin::Metadata, Origin::Yml, Origin::Set] {
+        let (back, warnings) = configured(&Names::new(tensors.clone()), &network.config(), origin);
+        assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!(format!("{back:?}"), format!("{network:?}"));
+        assert_eq!(names_of(back.as_ref()), names_of(network));
+    }
+}
+
+fn worldstrat(
+    channels: usize,
+    reference_frame: bool,
+    kernel: usize,
+    zoom: usize,
+    inner: usize,
+) -> models::Common {
+    let stack = models::Stack::of(1, channels);
+    models::Common {
+        channels,
+        bands: stack.bands,
+        reference_frame,
+        hidden: inner * zoom * zoom,
+        kernel,
+        zoom,
+        head_kernel: kernel,
+        out_channels: 3,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn rrdbnet_comes_back(
+        frames in 1usize..5, channels in prop::sample::select(vec![3usize, 4, 9, 12, 5]), out_channels in 1usize..5,
+        features in 1usize..9, growth in 1usize..5, blocks in 1usize..4,
+        scale in prop::sample::select(vec![1usize, 2, 4, 8, 16]),
+    ) {
+        let stack = models::Stack::of(frames, channels);
+        assert_round_trip(&models::RrdbNet { stack, out_channels, features, growth, blocks, scale }, &[]);
+    }
+
+    #[test]
+    fn srcnn_comes_back(
+        revisits in 1usize..6, channels in 1usize..5, reference in any::<bool>(), kernel in prop::sample::select(vec![1usize, 3, 5]),
+        zoom in 1usize..4, inner in 1usize..4, residual_layers in 0usize..3, side in 1usize..40, sized in any::<bool>(),
+    ) {
+        let common = worldstrat(channels, reference, kernel, zoom, inner);
+        let alias = vec![common.hidden, common.hidden * revisits, kernel, kernel];
+        let output_size = sized.then_some(side);
+        let network = models::Srcnn { common, revisits, residual_layers, output_size };
+        assert_round_trip(&network, &[("fusion.0.doubleconv2d.0.weight", alias)]);
+    }
+
+    #[test]
+    fn highresnet_comes_back(
+        revisits in 1usize..17, channels in 1usize..5, reference in any::<bool>(), kernel in prop::sample::select(vec![1usize, 3]),
+        zoom in 1usize..4, inner in 1usize..4,
+    ) {
+        let common = worldstrat(channels, reference, kernel, zoom, inner);
+        let mixer = vec![common.hidden, common.hidden * revisits, kernel, kernel];
+        let fuse = vec![common.hidden, common.hidden * 2, kernel, kernel];
+        let rounds = (usize::BITS - (revisits - 1).leading_zeros()) as usize;
+        let copies: Vec<String> = (1..rounds).map(|l| format!("fusion.fusion.{l}.fuse.1.weight")).collect();
+        let mut extra = vec![("doubleconv2d.doubleconv2d.0.weight", mixer)];
+        extra.extend(copies.iter().map(|name| (name.as_str(), fuse.clone())));
+        assert_round_trip(&models::HighResNet { common, revisits, rounds }, &extra);
+    }
+}
+
+/// The published generator: 64 features, 23 blocks, growth 32.
+fn published(in_channels: usize) -> Names {
+    let stack = models::Stack::of(1, in_channels);
+    let net = models::RrdbNet { stack, out_channels: 3, features: 64, growth: 32, blocks: 23, scale: 4 };
+    Names::new(names_of(&net))
+}
+
+#[test]
+fn published_generators_are_recognised_without_options() {
+    for (in_channels, frames, channels, bands, parameters) in [
+        (3, 1, 3, 1, 16_697_987),
+        (6, 2, 3, 1, 16_699_715),
+        (12, 4, 3, 1, 16_703_171),
+        (24, 8, 3, 1, 16_710_083),
+        (48, 16, 3, 1, 16_723_907),
+        (32, 8, 4, 2, 16_714_691),
+        (72, 8, 9, 7, 16_737_731),
+        (96, 8, 12, 10, 16_751_555),
+    ] {
+        let names = published(in_channels);
+        assert_eq!(names.len(), 702);
+        assert_eq!(names.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>(), parameters);
+        let (net, warnings) = configured(&names, &[], Origin::Set);
+        let input = net.input();
+        assert_eq!((input.default_frames, input.channels, input.bands.len()), (frames, channels, bands));
+        assert_eq!(net.output().scale, 4, "{in_channels} channels are frames, not a pixel-unshuffle");
+        assert!(warnings.is_empty());
+    }
+}
+
+#[test]
+fn cost_of_the_published_generator_is_the_papers() {
+    let (net, _) = configured(&published(24), &[], Origin::Set);
+    let graph = graph(net.as_ref(), InputSize { batch: 1, frames: 8, height: 32, width: 32 }).unwrap();
+    let gmac = graph.cost().flops as f64 / 2e9;
+    assert!((gmac - 18.370).abs() < 0.02, "{gmac}");
+}
+
+#[test]
+fn scale_one_and_two_are_told_by_options() {
+    for (told, frames, scale) in [("2", 4, 2), ("1", 1, 1), ("3", 16, 4)] {
+        let (net, _) = configured(&published(48), &[("scale", told.to_string())], Origin::Yml);
+        assert_eq!((net.input().default_frames, net.output().scale), (frames, scale), "scale {told}");
+    }
+}
+
+#[test]
+fn files_that_contradict_the_tensors_are_warned_of_and_the_command_line_refused() {
+    let names = published(24);
+    let said = [("num_in_ch", "36".to_string()), ("scale", "8".to_string()), ("type", "SRCNN".to_string())];
+    let (net, warnings) = configured(&names, &said, Origin::Yml);
+    assert_eq!((net.family(), net.output().scale, warnings.len()), ("rrdbnet", 4, 3), "{warnings:?}");
+    for (key, text) in said {
+        let mut options = Options::default();
+        options.put(key, text, Origin::Set);
+        let family = models::recognise(&names, &options, &mut Vec::new());
+        assert!(family.and_then(|f| (f.configure)(&names, &options, &mut Vec::new())).is_err(), "{key}");
+    }
+}
+
+#[test]
+fn inputs_a_network_cannot_take_are_refused_by_name() {
+    let common = worldstrat(3, false, 3, 2, 1);
+    let net = models::HighResNet { common, revisits: 7, rounds: 3 };
+    let size = InputSize { batch: 1, frames: 5, height: 8, width: 8 };
+    assert!(graph(&net, size).is_ok());
+    for (size, part) in [
+        (InputSize { frames: 4, ..size }, "5 to 8"),
+        (InputSize { frames: 9, ..size }, "5 to 8"),
+        (InputSize { height: 1, ..size }, "at least 2"),
+        (InputSize { width: 1 << 30, ..size }, "at most"),
+        (InputSize { batch: 0, ..size }, "at most"),
+    ] {
+        let message = graph(&net, size).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+}
