@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod cpu;
+pub mod engine;
 pub mod error;
 pub mod graph;
 pub mod kernel;

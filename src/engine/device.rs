@@ -1,0 +1,80 @@
+//! Which device the user asked for, and which one this build can give.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// The device of `--device`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DevicePick {
+    /// The best there is.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The CUDA device of that index.
+    Cuda(usize),
+}
+
+impl FromStr for DevicePick {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            other => other
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| {
+                    Error::usage(format!("no device \"{text}\"; known are auto, cpu, cuda, cuda:0, cuda:1…"))
+                }),
+        }
+    }
+}
+
+impl fmt::Display for DevicePick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl DevicePick {
+    /// The device that will run: never another than the one asked for.
+    ///
+    /// # Errors
+    /// `Device` for CUDA, which this build does not have.
+    pub fn resolve(self) -> Result<Self> {
+        match self {
+            Self::Auto | Self::Cpu => Ok(Self::Cpu),
+            Self::Cuda(_) => Err(Error::device(format!(
+                "--device {self}: this build has no CUDA device; use --device cpu"
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_both_ways_and_cuda_is_never_replaced() {
+        for (text, pick) in
+            [("auto", DevicePick::Auto), ("CPU", DevicePick::Cpu), ("cuda:3", DevicePick::Cuda(3))]
+        {
+            assert_eq!(text.parse::<DevicePick>().unwrap(), pick);
+            assert_eq!(pick.to_string(), text.to_lowercase());
+        }
+        assert!("cuda:x".parse::<DevicePick>().is_err());
+        assert_eq!(DevicePick::Auto.resolve().unwrap(), DevicePick::Cpu);
+        assert_eq!(DevicePick::Cuda(0).resolve().unwrap_err().kind(), crate::Kind::Device);
+    }
+}

@@ -1,0 +1,9 @@
+//! From a weights file to a running network: opened, recognised, compiled for a size and a device.
+
+mod describe;
+mod device;
+mod model;
+
+pub use describe::Description;
+pub use device::DevicePick;
+pub use model::{LoadedModel, ModelOptions, CONFIG_KEY, FAMILY_KEY, SOURCE_KEY};
