@@ -86,10 +86,11 @@ impl FrameSource for Source {
 
 struct Box3 {
     side: (usize, usize),
+    output: Vec<f32>,
 }
 
 impl TileNet for Box3 {
-    fn run(&mut self, input: &[f32], output: &mut [f32]) -> Result<()> {
+    fn run(&mut self, input: &[f32]) -> Result<&[f32]> {
         let (w, h) = self.side;
         let tile = Rect::of_size(w, h);
         let sum = |x: i64, y: i64| match tile.contains(&Rect::at(x, y, 1, 1)) {
@@ -99,10 +100,10 @@ impl TileNet for Box3 {
         for (x, y) in pixels(tile) {
             for (dx, dy) in pixels(Rect::of_size(SCALE, SCALE)) {
                 let row = y as usize * SCALE + dy as usize;
-                output[row * w * SCALE + x as usize * SCALE + dx as usize] = box3(x, y, &sum);
+                self.output[row * w * SCALE + x as usize * SCALE + dx as usize] = box3(x, y, &sum);
             }
         }
-        Ok(())
+        Ok(&self.output)
     }
 }
 
@@ -166,7 +167,8 @@ fn spec(source: &Source, tile: usize, overlap: usize, blend: Blend, dir: &std::p
 }
 
 fn run(source: &Source, spec: &StreamSpec, sink: &Memory, stop: &AtomicBool) -> Result<usize> {
-    let mut net = Box3 { side: (spec.grid.x.tile, spec.grid.y.tile) };
+    let (w, h) = (spec.grid.x.tile, spec.grid.y.tile);
+    let mut net = Box3 { side: (w, h), output: vec![0.0; w * h * SCALE * SCALE] };
     let progress = Progress::new(ProgressMode::None, "tiles", spec.grid.len() as u64);
     stream(source, &mut net, sink, spec, &progress, stop).map(|report| report.tiles)
 }

@@ -5,6 +5,7 @@
 
 mod accumulate;
 mod budget;
+mod choices;
 mod frames;
 mod progress;
 mod quantize;
@@ -15,8 +16,9 @@ mod stream;
 
 pub use accumulate::{blocks_of, Accumulator, BlockId};
 pub use budget::{peak_blocks, Budget};
+pub use choices::write_choices;
 pub use frames::InputLayout;
 pub use progress::{Progress, ProgressMode};
 pub use quantize::OutputKind;
 pub use seam::SeamReport;
-pub use stream::{stream, StreamReport, StreamSpec, TileNet};
+pub use stream::{stream, Choice, StreamReport, StreamSpec, TileNet};

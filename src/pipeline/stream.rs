@@ -18,11 +18,11 @@ use crate::tile::{Tile, TileGrid};
 
 /// A network compiled for one tile size.
 pub trait TileNet {
-    /// Runs one tile: `input` is `[frame][band][y][x]`, `output` `[band][y][x]` at output resolution.
+    /// Runs one tile: `input` is `[frame][band][y][x]`, the result `[band][y][x]` at output resolution.
     ///
     /// # Errors
     /// What the device says.
-    fn run(&mut self, input: &[f32], output: &mut [f32]) -> Result<()>;
+    fn run(&mut self, input: &[f32]) -> Result<&[f32]>;
 }
 
 /// What is streamed and how.
@@ -49,6 +49,9 @@ pub struct StreamSpec {
     pub seams: bool,
 }
 
+/// Grid position of a tile, and the dates it was made from.
+pub type Choice = ((usize, usize), Vec<usize>);
+
 /// What a stream did.
 #[derive(Debug, Default)]
 pub struct StreamReport {
@@ -60,8 +63,8 @@ pub struct StreamReport {
     pub peak_blocks: usize,
     /// Visibility of tile borders, where asked for.
     pub seams: SeamReport,
-    /// Dates chosen per tile, by grid position.
-    pub choices: Vec<((usize, usize), Vec<usize>)>,
+    /// Dates chosen for the tiles of this run.
+    pub choices: Vec<Choice>,
 }
 
 struct Shared<'a> {
@@ -173,7 +176,7 @@ fn read_all(
     area: usize,
     free: Receiver<Slot>,
     ready: SyncSender<Slot>,
-) -> Vec<((usize, usize), Vec<usize>)> {
+) -> Vec<Choice> {
     let spec = shared.spec;
     let mut reader = Reader::new(shared.source, &spec.input, area, spec.seed, spec.threads);
     let mut choices = Vec::with_capacity(tiles.len());
@@ -209,19 +212,15 @@ fn run_all(
     report: &mut StreamReport,
 ) -> Result<()> {
     let spec = shared.spec;
-    let scale = spec.grid.spec().scale;
     let wanted = |(x, y): (usize, usize)| !shared.sink.is_done(x, y);
     let mut sums = Accumulator::new(&spec.grid, spec.bands, spec.block, tiles, &wanted, spec.scratch.clone());
-    let mut output = vec![0f32; spec.grid.x.tile * spec.grid.y.tile * scale * scale * spec.bands];
     for slot in ready {
         if !shared.going() {
             break;
         }
         let values: &[f32] = if slot.any {
-            net.run(&slot.input, &mut output)
-                .map_err(|e| e.while_doing(format!("tile {}", slot.tile.input)))?;
             report.tiles += 1;
-            &output
+            net.run(&slot.input).map_err(|e| e.while_doing(format!("tile {}", slot.tile.input)))?
         } else {
             report.skipped += 1;
             &[]
