@@ -92,4 +92,67 @@ impl Kernel {
             Kernel::Pool(_) | Kernel::Reduce(_) => Accuracy::Exact,
         }
     }
+
+    /// Elements an operand spans from its first to one past its last.
+    pub fn x_span(&self, operand: usize) -> usize {
+        match self {
+            Kernel::Conv2d(p) => conv_span(p, operand),
+            Kernel::Map(p) if operand < map::MAX_INPUTS => p.x_span(operand),
+            Kernel::Map(_) => 0,
+            Kernel::Resize(p) => images(p.batch, p.x_batch_stride, [p.channels, p.h_in, p.w_in]),
+            Kernel::Blur(p) => images(1, 0, [p.planes, p.h, p.w]),
+            Kernel::Pool(p) => images(p.batch, p.x_batch_stride, [p.channels, p.h_in, p.w_in]),
+            Kernel::Reduce(p) | Kernel::Softmax(p) => (p.outer * p.n * p.inner) as usize,
+            Kernel::Matmul(p) => match operand {
+                0 => (p.m * p.k) as usize,
+                1 => (p.n * p.k) as usize,
+                _ => p.n as usize,
+            },
+        }
+    }
+
+    /// Elements the result spans from its first to one past its last.
+    pub fn y_span(&self) -> usize {
+        match self {
+            Kernel::Conv2d(p) => p.y_span(),
+            Kernel::Map(p) => p.y_span(),
+            Kernel::Resize(p) => images(p.batch, p.y_batch_stride, [p.channels, p.h_out, p.w_out]),
+            Kernel::Blur(_) => self.x_span(0),
+            Kernel::Pool(p) => images(p.batch, p.y_batch_stride, [p.channels, p.h_out, p.w_out]),
+            Kernel::Reduce(p) => (p.outer * p.inner) as usize,
+            Kernel::Softmax(_) => self.x_span(0),
+            Kernel::Matmul(p) => (p.m * p.n) as usize,
+        }
+    }
+
+    /// Number of operands.
+    pub fn operands(&self) -> usize {
+        match self {
+            Kernel::Conv2d(p) => first_residual(p) + p.epilogue.residuals as usize,
+            Kernel::Map(p) => p.map_op().map_or(0, map::MapOp::inputs),
+            Kernel::Matmul(p) => 2 + p.has_bias as usize,
+            _ => 1,
+        }
+    }
+}
+
+/// Position of a convolution's first residual among its operands.
+fn first_residual(p: &Conv2dParams) -> usize {
+    2 + p.epilogue.has_bias as usize + usize::from(p.epilogue.slopes(p.c_out as usize) > 0)
+}
+
+fn conv_span(p: &Conv2dParams, operand: usize) -> usize {
+    let residual = first_residual(p);
+    match operand {
+        0 => p.x_span(),
+        1 => p.weight_len(),
+        k if k >= residual => p.r_span(k - residual),
+        2 if p.epilogue.has_bias == 1 => p.c_out as usize,
+        _ => p.epilogue.slopes(p.c_out as usize),
+    }
+}
+
+fn images(batch: u32, stride: u64, image: [u32; 3]) -> usize {
+    let image: usize = image.iter().map(|&v| v as usize).product();
+    batch.saturating_sub(1) as usize * stride as usize + image
 }

@@ -1,0 +1,234 @@
+//! From a graph to a plan: kernel calls in node order, with every operand's place.
+
+use std::collections::HashMap;
+
+use super::device::Kernels;
+use super::offsets::{place, Block, Piece};
+use super::storage::{assign, suits, Home, Homes, Lives, Storage};
+use super::{Constant, Plan, Port, Region, Slot, Step};
+use crate::graph::{Graph, Node, Role, ValueId};
+use crate::kernel::map::{MapOp, MapParams};
+use crate::kernel::Kernel;
+use crate::ops::Call;
+use crate::tensor::Layout;
+use crate::{Error, Result};
+
+/// Makes the plan of a graph with a device's kernels. What no output depends on is left out.
+///
+/// # Errors
+/// `Shape`, `Unsupported` or `Limit` when a kernel refuses its parameters.
+pub fn compile(graph: &Graph, kernels: &dyn Kernels) -> Result<Plan> {
+    let graph = &live_part(graph);
+    let lives = Lives::new(graph);
+    let homes = assign(graph, &lives);
+    let mut c = Compiler { graph, lives, homes, kernels, constants: Vec::new(), constant_of: HashMap::new() };
+    let load = c.load_calls()?;
+    let run = c.run_calls()?;
+    c.finish(load, run)
+}
+
+/// The graph without nodes that no output depends on.
+fn live_part(graph: &Graph) -> Graph {
+    let mut live = vec![false; graph.values.len()];
+    graph.outputs.iter().for_each(|(_, id)| live[id.index()] = true);
+    for node in graph.nodes.iter().rev() {
+        if live[node.out.index()] {
+            node.ins.iter().for_each(|id| live[id.index()] = true);
+        }
+    }
+    let mut out = graph.clone();
+    out.nodes.retain(|n| live[n.out.index()]);
+    out
+}
+
+/// A place before storages have offsets.
+#[derive(Clone, Copy)]
+struct Spot {
+    storage: Option<usize>,
+    constant: usize,
+    offset: usize,
+}
+
+/// A kernel call with places before storages have offsets.
+struct Draft {
+    kernel: Kernel,
+    operands: Vec<Spot>,
+    y: Spot,
+    label: String,
+}
+
+struct Compiler<'g> {
+    graph: &'g Graph,
+    lives: Lives,
+    homes: Homes,
+    kernels: &'g dyn Kernels,
+    constants: Vec<Constant>,
+    constant_of: HashMap<ValueId, usize>,
+}
+
+impl Compiler<'_> {
+    /// Calls that compute constants from parameters.
+    fn load_calls(&mut self) -> Result<Vec<Draft>> {
+        let (graph, mut drafts) = (self.graph, Vec::new());
+        for node in &graph.nodes {
+            if !self.lives.is_constant(node.out) {
+                continue;
+            }
+            let shape = self.graph.value(node.out).spec.shape;
+            let layouts: Vec<Layout> = node.ins.iter().map(|&id| self.dense(id)).collect();
+            let y = self.constant(node.out);
+            let ins: Vec<Spot> = node.ins.iter().map(|&id| self.constant(id)).collect();
+            for call in node.op.lower(&layouts, &Layout::dense(shape))? {
+                drafts.push(draft(call, &ins, y, label(self.graph, node)));
+            }
+        }
+        Ok(drafts)
+    }
+
+    /// Calls of each run.
+    fn run_calls(&mut self) -> Result<Vec<Draft>> {
+        let mut drafts = Vec::new();
+        for (step, node) in self.graph.nodes.iter().enumerate() {
+            if !self.lives.is_constant(node.out) && !self.homes.views[step] {
+                self.node(step, node, &mut drafts)?;
+            }
+        }
+        for (k, (name, id)) in self.graph.outputs.iter().enumerate() {
+            let (spot, layout) = self.place_of(*id)?;
+            let region = spot.storage.map(|s| &self.homes.storages[s]);
+            if !matches!(region, Some(Storage::Own(Region::Output(at))) if *at == k) {
+                let y = self.own(Region::Output(k));
+                drafts.push(copy(&layout, spot, &Layout::dense(layout.shape), y, format!("output {name}"))?);
+            }
+        }
+        Ok(drafts)
+    }
+
+    fn node(&mut self, step: usize, node: &Node, drafts: &mut Vec<Draft>) -> Result<()> {
+        let label = label(self.graph, node);
+        let mut spots = Vec::with_capacity(node.ins.len());
+        let mut layouts = Vec::with_capacity(node.ins.len());
+        for &id in &node.ins {
+            let (mut spot, mut layout) = self.place_of(id)?;
+            if !suits(&layout, node.op.lie()) {
+                let dense = Layout::dense(layout.shape);
+                let temporary = self.temporary(layout.shape.numel(), step);
+                drafts.push(copy(&layout, spot, &dense, temporary, label.clone())?);
+                (spot, layout) = (temporary, dense);
+            }
+            spots.push(spot);
+            layouts.push(layout);
+        }
+        let (y, y_layout) = self.place_of(node.out)?;
+        for call in node.op.lower(&layouts, &y_layout)? {
+            let draft = draft(call, &spots, y, label.clone());
+            if !onto_itself(&draft) {
+                drafts.push(draft);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a value lies, and how; the layout's offset is within the spot's storage.
+    fn place_of(&mut self, id: ValueId) -> Result<(Spot, Layout)> {
+        if self.lives.is_constant(id) {
+            return Ok((self.constant(id), self.dense(id)));
+        }
+        let Some(Home { storage, layout }) = self.homes.homes[id.index()] else {
+            return Err(Error::shape(format!("value {} is read before it is computed", id.index())));
+        };
+        Ok((Spot { storage: Some(storage), constant: 0, offset: layout.offset }, layout))
+    }
+
+    fn dense(&self, id: ValueId) -> Layout {
+        Layout::dense(self.graph.value(id).spec.shape)
+    }
+
+    fn constant(&mut self, id: ValueId) -> Spot {
+        let value = self.graph.value(id);
+        let next = self.constants.len();
+        let constant = *self.constant_of.entry(id).or_insert(next);
+        if constant == next {
+            let name = if value.role == Role::Temp { None } else { value.name.clone() };
+            self.constants.push(Constant { shape: value.spec.shape, name });
+        }
+        Spot { storage: None, constant, offset: 0 }
+    }
+
+    fn own(&mut self, region: Region) -> Spot {
+        self.homes.storages.push(Storage::Own(region));
+        Spot { storage: Some(self.homes.storages.len() - 1), constant: 0, offset: 0 }
+    }
+
+    fn temporary(&mut self, len: usize, step: usize) -> Spot {
+        let piece = Piece { start: 0, end: len, from: step, to: step };
+        self.homes.storages.push(Storage::Arena(Block { pieces: vec![piece] }));
+        Spot { storage: Some(self.homes.storages.len() - 1), constant: 0, offset: 0 }
+    }
+
+    fn finish(self, load: Vec<Draft>, run: Vec<Draft>) -> Result<Plan> {
+        let blocks: Vec<Block> = self
+            .homes
+            .storages
+            .iter()
+            .map(|s| match s {
+                Storage::Arena(block) => block.clone(),
+                Storage::Own(_) => Block::default(),
+            })
+            .collect();
+        let (starts, arena) = place(&blocks);
+        let slot = |spot: &Spot| match spot.storage.map(|s| (s, &self.homes.storages[s])) {
+            None => Slot { region: Region::Const(spot.constant), offset: spot.offset },
+            Some((_, Storage::Own(region))) => Slot { region: *region, offset: spot.offset },
+            Some((s, Storage::Arena(_))) => Slot { region: Region::Arena, offset: starts[s] + spot.offset },
+        };
+        let step = |d: Draft| -> Result<Step> {
+            let choice = self.kernels.choose(&d.kernel).map_err(|e| e.while_doing(&d.label))?;
+            let operands = d.operands.iter().map(slot).collect();
+            Ok(Step { kernel: d.kernel, operands, y: slot(&d.y), choice, label: d.label })
+        };
+        let steps = run.into_iter().map(step).collect::<Result<Vec<_>>>()?;
+        let load_steps = load.into_iter().map(step).collect::<Result<Vec<_>>>()?;
+        let port =
+            |name: &str, id: ValueId| Port { name: name.to_string(), shape: self.graph.value(id).spec.shape };
+        let inputs = self.graph.inputs.iter();
+        Ok(Plan {
+            workspace: steps.iter().map(|s| s.choice.workspace).max().unwrap_or(0),
+            steps,
+            load_steps,
+            constants: self.constants,
+            inputs: inputs.map(|&id| port(self.graph.value(id).name.as_deref().unwrap_or(""), id)).collect(),
+            outputs: self.graph.outputs.iter().map(|(name, id)| port(name, *id)).collect(),
+            arena,
+        })
+    }
+}
+
+fn label(graph: &Graph, node: &Node) -> String {
+    match &graph.value(node.out).name {
+        Some(name) => name.clone(),
+        None => node.scope.clone(),
+    }
+}
+
+fn draft(call: Call, ins: &[Spot], y: Spot, label: String) -> Draft {
+    let moved = |spot: Spot, by: usize| Spot { offset: spot.offset + by, ..spot };
+    let operands = call.operands.iter().map(|o| moved(ins[o.input], o.offset)).collect();
+    Draft { kernel: call.kernel, operands, y: moved(y, call.y_offset), label }
+}
+
+fn copy(x: &Layout, from: Spot, y: &Layout, to: Spot, label: String) -> Result<Draft> {
+    let kernel = Kernel::Map(MapParams::new(MapOp::Copy, [0.0; 2], y, &[x.strides()])?);
+    Ok(Draft { kernel, operands: vec![from], y: to, label })
+}
+
+/// Whether a call copies elements to where they already lie.
+fn onto_itself(draft: &Draft) -> bool {
+    let Kernel::Map(p) = draft.kernel else { return false };
+    let [x] = draft.operands[..] else { return false };
+    p.op == MapOp::Copy as u32
+        && p.x_strides[0] == p.y_strides
+        && x.storage.is_some()
+        && x.storage == draft.y.storage
+        && x.offset == draft.y.offset
+}

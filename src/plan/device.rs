@@ -1,0 +1,73 @@
+//! What runs plans: the door between plans and devices.
+
+use std::sync::Arc;
+
+use super::Plan;
+use crate::kernel::Kernel;
+use crate::tensor::TensorStore;
+use crate::Result;
+
+/// The implementation a device takes for a kernel call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Its name: `<op>_<pass>_<dtype>__<variant>`.
+    pub entry: &'static str,
+    /// Elements of scratch it needs.
+    pub workspace: usize,
+}
+
+/// A device's kernels, asked while a plan is made.
+pub trait Kernels {
+    /// The implementation that fits these parameters best.
+    ///
+    /// # Errors
+    /// `Shape` or `Unsupported` when the parameters describe nothing the contract allows.
+    fn choose(&self, kernel: &Kernel) -> Result<Choice>;
+}
+
+/// Something that runs plans made with its kernels.
+pub trait Device: Send + Sync {
+    /// Name as users say it.
+    fn name(&self) -> &'static str;
+
+    /// The kernels plans for this device are made with.
+    fn kernels(&self) -> &dyn Kernels;
+
+    /// Reads and packs the weights and allocates everything one stream of runs needs.
+    ///
+    /// # Errors
+    /// `Weights` when a tensor is missing or of another shape; `Limit` when memory cannot be had.
+    fn load(&self, plan: Arc<Plan>, weights: &dyn TensorStore) -> Result<Box<dyn Session>>;
+}
+
+/// One stream of runs. Allocates nothing after it was made.
+pub trait Session: Send {
+    /// The plan it runs.
+    fn plan(&self) -> &Plan;
+
+    /// A further session that shares the loaded weights.
+    ///
+    /// # Errors
+    /// `Limit` when memory cannot be had.
+    fn another(&self) -> Result<Box<dyn Session>>;
+
+    /// Memory of the input of that position, row-major, to be filled before a run.
+    fn input(&mut self, index: usize) -> &mut [f32];
+
+    /// Starts a run; the inputs must not be touched before [`Session::wait`].
+    ///
+    /// # Errors
+    /// `Device` when the device fails.
+    fn run(&mut self) -> Result<()>;
+
+    /// Waits for the run to end. Devices that compute in `run` have nothing to wait for.
+    ///
+    /// # Errors
+    /// `Device` when the device failed meanwhile.
+    fn wait(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The output of that position after a run, row-major.
+    fn output(&self, index: usize) -> &[f32];
+}

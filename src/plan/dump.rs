@@ -1,0 +1,98 @@
+//! A plan as text: steps with their places, and the memory they need.
+
+use std::fmt;
+
+use super::{Plan, Region, Slot};
+use crate::kernel::Kernel;
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.region {
+            Region::Arena => write!(f, "arena")?,
+            Region::Const(k) => write!(f, "const{k}")?,
+            Region::Input(k) => write!(f, "input{k}")?,
+            Region::Output(k) => write!(f, "output{k}")?,
+        }
+        match self.offset {
+            0 => Ok(()),
+            offset => write!(f, "+{offset}"),
+        }
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kernel::Conv2d(p) => {
+                let [kh, kw] = p.kernel;
+                write!(
+                    f,
+                    "{}x{}x{}x{} -> {}x{}x{}",
+                    p.batch, p.c_in, p.h_in, p.w_in, p.c_out, p.h_out, p.w_out
+                )?;
+                write!(f, " {kh}x{kw} stride {:?} pad {:?}", p.stride, p.pad)?;
+                let e = &p.epilogue;
+                if let Ok(act) = e.activation() {
+                    write!(f, " bias {} {act:?}({}) scale {}", e.has_bias, e.slope, e.scale)?;
+                }
+                match e.residuals {
+                    0 => Ok(()),
+                    n => write!(f, " + {:?}", &e.residual_scale[..n.min(2) as usize]),
+                }
+            }
+            Kernel::Map(p) => match p.map_op() {
+                Ok(op) => {
+                    write!(f, "{op:?}({}, {}) over {:?}", p.a, p.b, &p.dims[..p.rank.min(6) as usize])
+                }
+                Err(_) => write!(f, "map {}", p.op),
+            },
+            Kernel::Resize(p) => {
+                write!(f, "{}x{}x{}x{} -> {}x{}", p.batch, p.channels, p.h_in, p.w_in, p.h_out, p.w_out)
+            }
+            Kernel::Blur(p) => {
+                write!(f, "{}x{}x{} taps {:?} sigma {:?}", p.planes, p.h, p.w, p.taps, p.sigma)
+            }
+            Kernel::Pool(p) => {
+                write!(f, "{}x{}x{}x{} -> {}x{}", p.batch, p.channels, p.h_in, p.w_in, p.h_out, p.w_out)?;
+                write!(f, " window {:?} stride {:?} mean {}", p.kernel, p.stride, p.mean)
+            }
+            Kernel::Reduce(p) | Kernel::Softmax(p) => {
+                write!(f, "{}x[{}]x{} mode {}", p.outer, p.n, p.inner, p.mode)
+            }
+            Kernel::Matmul(p) => write!(f, "{}x{}x{} bias {}", p.m, p.n, p.k, p.has_bias),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (region, ports) in [("input", &self.inputs), ("output", &self.outputs)] {
+            for (k, port) in ports.iter().enumerate() {
+                writeln!(f, "{region}{k} {} {}", port.name, port.shape)?;
+            }
+        }
+        for (k, constant) in self.constants.iter().enumerate() {
+            writeln!(f, "const{k} {} {}", constant.name.as_deref().unwrap_or("computed"), constant.shape)?;
+        }
+        for (when, steps) in [("load", &self.load_steps), ("run", &self.steps)] {
+            for step in steps {
+                let ins: Vec<String> = step.operands.iter().map(Slot::to_string).collect();
+                writeln!(
+                    f,
+                    "{when} {} [{}] {} = ({}) {}",
+                    step.label,
+                    step.choice.entry,
+                    step.y,
+                    ins.join(", "),
+                    step.kernel
+                )?;
+            }
+        }
+        let m = self.memory();
+        writeln!(
+            f,
+            "memory: params {} B, arena {} B, workspace {} B, inputs and outputs {} B",
+            m.params, m.arena, m.workspace, m.io
+        )
+    }
+}

@@ -1,0 +1,191 @@
+//! A graph made ready to run: kernel calls in order, every operand's place, and the memory it takes.
+//!
+//! A plan is immutable and shared; devices run plans and see nothing above them. `storage` decides
+//! which values share memory, `offsets` where that memory lies in the arena, `compile` puts the
+//! calls together.
+
+mod compile;
+mod device;
+mod dump;
+mod offsets;
+mod storage;
+
+pub use compile::compile;
+pub use device::{Choice, Device, Kernels, Session};
+pub use offsets::{place, Block, Piece};
+
+use crate::kernel::Kernel;
+use crate::tensor::{Shape, TensorStore};
+use crate::{Error, Result};
+
+/// A part of the memory a plan runs in. All are counted in f32 elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Region {
+    /// Shared by all intermediates.
+    Arena,
+    /// The constant of that index: a parameter, or computed from parameters at load.
+    Const(usize),
+    /// The input of that index, filled before each run.
+    Input(usize),
+    /// The output of that index, read after each run.
+    Output(usize),
+}
+
+/// A place in memory: an element of a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Slot {
+    /// The region.
+    pub region: Region,
+    /// Elements from its start.
+    pub offset: usize,
+}
+
+/// One kernel call with its operands' places.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Contract and parameters.
+    pub kernel: Kernel,
+    /// Where operands begin, in the contract's order.
+    pub operands: Vec<Slot>,
+    /// Where the result begins.
+    pub y: Slot,
+    /// The implementation chosen.
+    pub choice: Choice,
+    /// The scope or name of the node it belongs to.
+    pub label: String,
+}
+
+/// A tensor that is fixed once weights are loaded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Constant {
+    /// Extents; gap-free.
+    pub shape: Shape,
+    /// Name in the checkpoint; `None` when a load step computes it.
+    pub name: Option<String>,
+}
+
+/// A tensor handed over at each run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Extents; gap-free.
+    pub shape: Shape,
+}
+
+/// Bytes a plan needs, by class; known before anything is allocated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// Parameters that steps read; shared by all sessions of a loaded plan.
+    pub params: usize,
+    /// Intermediates.
+    pub arena: usize,
+    /// Scratch of the hungriest kernel.
+    pub workspace: usize,
+    /// Inputs and outputs.
+    pub io: usize,
+}
+
+impl Memory {
+    /// What each further session costs: everything but parameters.
+    pub fn per_session(&self) -> usize {
+        self.arena.saturating_add(self.workspace).saturating_add(self.io)
+    }
+
+    /// All classes together.
+    pub fn total(&self) -> usize {
+        self.params.saturating_add(self.per_session())
+    }
+}
+
+/// What to run, in which order, and where everything lies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Calls of each run.
+    pub steps: Vec<Step>,
+    /// Calls made once at load; they read and write constants only.
+    pub load_steps: Vec<Step>,
+    /// Fixed tensors.
+    pub constants: Vec<Constant>,
+    /// Tensors given at each run.
+    pub inputs: Vec<Port>,
+    /// Tensors computed by each run.
+    pub outputs: Vec<Port>,
+    /// Elements of the arena.
+    pub arena: usize,
+    /// Elements of scratch.
+    pub workspace: usize,
+}
+
+impl Plan {
+    /// Bytes needed, by class.
+    pub fn memory(&self) -> Memory {
+        const ELEMENT: usize = std::mem::size_of::<f32>();
+        let mut read = vec![false; self.constants.len()];
+        for slot in self.steps.iter().flat_map(|s| &s.operands) {
+            if let Region::Const(k) = slot.region {
+                read[k] = true;
+            }
+        }
+        let params = self.constants.iter().zip(read).filter(|(_, read)| *read);
+        let io = self.inputs.iter().chain(&self.outputs);
+        Memory {
+            params: params.map(|(c, _)| c.shape.numel() * ELEMENT).sum(),
+            arena: self.arena * ELEMENT,
+            workspace: self.workspace * ELEMENT,
+            io: io.map(|p| p.shape.numel() * ELEMENT).sum(),
+        }
+    }
+
+    /// A number that changes with anything the plan does: steps, places and constants.
+    pub fn signature(&self) -> u64 {
+        const PRIME: u64 = 0x0000_0100_0000_01b3;
+        let text = format!("{self}");
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+    }
+
+    /// Elements of a region.
+    pub fn region_len(&self, region: Region) -> usize {
+        match region {
+            Region::Arena => self.arena,
+            Region::Const(k) => self.constants.get(k).map_or(0, |c| c.shape.numel()),
+            Region::Input(k) => self.inputs.get(k).map_or(0, |p| p.shape.numel()),
+            Region::Output(k) => self.outputs.get(k).map_or(0, |p| p.shape.numel()),
+        }
+    }
+
+    /// Position of the input of that name.
+    pub fn input(&self, name: &str) -> Option<usize> {
+        self.inputs.iter().position(|p| p.name == name)
+    }
+
+    /// Position of the output of that name.
+    pub fn output(&self, name: &str) -> Option<usize> {
+        self.outputs.iter().position(|p| p.name == name)
+    }
+}
+
+impl Constant {
+    /// Reads the tensor from a checkpoint.
+    ///
+    /// # Errors
+    /// `Weights` when it is missing or of another shape, or when load steps compute it.
+    pub fn read(&self, weights: &dyn TensorStore) -> Result<Vec<f32>> {
+        let Some(name) = &self.name else {
+            return Err(Error::weights("a computed tensor is in no checkpoint"));
+        };
+        match weights.shape(name) {
+            None => return Err(Error::weights(format!("no tensor named {name} ({} wanted)", self.shape))),
+            Some(shape) if shape != self.shape => {
+                return Err(Error::weights(format!(
+                    "tensor {name} is {shape}, the network takes {}",
+                    self.shape
+                )))
+            }
+            Some(_) => {}
+        }
+        let mut out = vec![0.0; self.shape.numel()];
+        weights.read(name, &mut out)?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,194 @@
+//! The reference device: every contract by the plainest loop, in f32 or f64.
+//!
+//! It is the oracle other devices are compared with, and slow. Operands are copied out of their
+//! region before a kernel and the result is copied back, so that no kernel sees shared memory.
+
+mod blur;
+mod conv;
+mod element;
+mod map;
+mod matmul;
+mod pool;
+mod reduce;
+mod resize;
+mod softmax;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+pub use element::Element;
+
+use crate::kernel::Kernel;
+use crate::plan::{Choice, Device, Kernels, Plan, Region, Session, Slot, Step};
+use crate::tensor::TensorStore;
+use crate::{Error, Result};
+
+/// The device; `Reference::<f64>::new()` computes in double precision.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reference<T> {
+    element: PhantomData<T>,
+}
+
+impl<T> Reference<T> {
+    /// The device.
+    pub fn new() -> Self {
+        Self { element: PhantomData }
+    }
+}
+
+impl<T: Element> Kernels for Reference<T> {
+    fn choose(&self, kernel: &Kernel) -> Result<Choice> {
+        let entry = match kernel {
+            Kernel::Conv2d(p) => {
+                p.check()?;
+                "conv2d_fwd__reference"
+            }
+            Kernel::Map(_) => "map_fwd__reference",
+            Kernel::Resize(_) => "resize_fwd__reference",
+            Kernel::Blur(_) => "blur_fwd__reference",
+            Kernel::Pool(_) => "pool_fwd__reference",
+            Kernel::Reduce(_) => "reduce_fwd__reference",
+            Kernel::Softmax(_) => "softmax_fwd__reference",
+            Kernel::Matmul(_) => "matmul_fwd__reference",
+        };
+        Ok(Choice { entry, workspace: 0 })
+    }
+}
+
+impl<T: Element> Device for Reference<T> {
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
+    fn kernels(&self) -> &dyn Kernels {
+        self
+    }
+
+    fn load(&self, plan: Arc<Plan>, weights: &dyn TensorStore) -> Result<Box<dyn Session>> {
+        Ok(Box::new(ReferenceSession::<T>::new(plan, weights)?))
+    }
+}
+
+/// A loaded plan with memory of its own.
+#[derive(Debug, Clone)]
+pub struct ReferenceSession<T> {
+    plan: Arc<Plan>,
+    memory: Memory<T>,
+    /// Inputs and outputs as the caller sees them.
+    io: [Vec<Vec<f32>>; 2],
+}
+
+#[derive(Debug, Clone)]
+struct Memory<T> {
+    arena: Vec<T>,
+    constants: Vec<Vec<T>>,
+    inputs: Vec<Vec<T>>,
+    outputs: Vec<Vec<T>>,
+}
+
+impl<T: Element> ReferenceSession<T> {
+    /// Loads a plan.
+    ///
+    /// # Errors
+    /// `Weights` when a tensor is missing or of another shape.
+    pub fn new(plan: Arc<Plan>, weights: &dyn TensorStore) -> Result<Self> {
+        let zeros = |numel: usize| vec![T::from_f32(0.0); numel];
+        let mut constants = Vec::with_capacity(plan.constants.len());
+        for constant in &plan.constants {
+            let values = match &constant.name {
+                Some(_) => constant.read(weights)?.into_iter().map(T::from_f32).collect(),
+                None => zeros(constant.shape.numel()),
+            };
+            constants.push(values);
+        }
+        let io = [&plan.inputs, &plan.outputs];
+        let [inputs, outputs] = io.map(|ports| ports.iter().map(|p| zeros(p.shape.numel())).collect());
+        let io = io.map(|ports| ports.iter().map(|p| vec![0.0; p.shape.numel()]).collect());
+        let memory = Memory { arena: zeros(plan.arena), constants, inputs, outputs };
+        let mut session = Self { plan, memory, io };
+        let plan = session.plan.clone();
+        for step in &plan.load_steps {
+            session.memory.step(step)?;
+        }
+        Ok(session)
+    }
+
+    /// An output at full precision.
+    pub fn exact_output(&self, index: usize) -> &[T] {
+        &self.memory.outputs[index]
+    }
+}
+
+impl<T: Element> Memory<T> {
+    fn region(&mut self, region: Region) -> &mut Vec<T> {
+        match region {
+            Region::Arena => &mut self.arena,
+            Region::Const(k) => &mut self.constants[k],
+            Region::Input(k) => &mut self.inputs[k],
+            Region::Output(k) => &mut self.outputs[k],
+        }
+    }
+
+    fn part(&mut self, slot: Slot, span: usize) -> Result<&mut [T]> {
+        let region = self.region(slot.region);
+        let len = region.len();
+        region
+            .get_mut(slot.offset..slot.offset + span)
+            .ok_or_else(|| Error::device(format!("{slot} and {span} elements after it, of {len}")))
+    }
+
+    fn step(&mut self, step: &Step) -> Result<()> {
+        let mut x: Vec<Vec<T>> = Vec::with_capacity(step.operands.len());
+        for (k, slot) in step.operands.iter().enumerate() {
+            x.push(self.part(*slot, step.kernel.x_span(k))?.to_vec());
+        }
+        if x.len() != step.kernel.operands() {
+            return Err(Error::device(format!("{} operands for {}", x.len(), step.kernel.name())));
+        }
+        let y = self.part(step.y, step.kernel.y_span())?;
+        match &step.kernel {
+            Kernel::Conv2d(p) => conv::run(p, &x, y)?,
+            Kernel::Map(p) => map::run(p, &x, y)?,
+            Kernel::Resize(p) => resize::run(p, &x[0], y)?,
+            Kernel::Blur(p) => blur::run(p, &x[0], y),
+            Kernel::Pool(p) => pool::run(p, &x[0], y),
+            Kernel::Reduce(p) => reduce::run(p, &x[0], y)?,
+            Kernel::Softmax(p) => softmax::run(p, &x[0], y),
+            Kernel::Matmul(p) => matmul::run(p, &x, y),
+        }
+        Ok(())
+    }
+}
+
+impl<T: Element> Session for ReferenceSession<T> {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn another(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn input(&mut self, index: usize) -> &mut [f32] {
+        &mut self.io[0][index]
+    }
+
+    fn run(&mut self) -> Result<()> {
+        self.memory.arena.fill(T::from_f32(f32::NAN));
+        for (to, from) in self.memory.inputs.iter_mut().zip(&self.io[0]) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = T::from_f32(*from));
+        }
+        let plan = self.plan.clone();
+        for step in &plan.steps {
+            self.memory.step(step).map_err(|e| e.while_doing(&step.label))?;
+        }
+        for (to, from) in self.io[1].iter_mut().zip(&self.memory.outputs) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_f32());
+        }
+        Ok(())
+    }
+
+    fn output(&self, index: usize) -> &[f32] {
+        &self.io[1][index]
+    }
+}
