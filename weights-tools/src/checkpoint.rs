@@ -120,7 +120,7 @@ impl Checkpoint {
     }
 
     /// Every tensor in file order, under its whole path (`params_ema.conv_first.weight`).
-    pub fn tensors(&self) -> impl ExactSizeIterator<Item = &TensorInfo> {
+    pub fn tensors(&self) -> std::slice::Iter<'_, TensorInfo> {
         self.listed.iter()
     }
 

@@ -19,16 +19,23 @@ mod error;
 mod legacy;
 mod limits;
 mod pickle;
+mod report;
 mod safetensors;
 mod source;
 mod state_dict;
 mod tensor;
 mod value;
+mod write;
 
 pub use checkpoint::{Checkpoint, Format};
 pub use dtype::DType;
 pub use error::{Error, Kind, Result};
 pub use limits::Limits;
+pub use report::{
+    convert, diff, inspect, Conversion, ConvertOptions, Difference, InspectOptions, Inspection,
+    TensorDifference, TensorRow,
+};
 pub use state_dict::StateDict;
 pub use tensor::{row_major, TensorInfo};
 pub use value::{Dict, Object, Value};
+pub use write::{write_pth, write_safetensors, NamedTensor, TensorSet};

@@ -57,7 +57,7 @@ impl<'a> StateDict<'a> {
     }
 
     /// Tensors in file order, names stripped of wrapper and prefixes.
-    pub fn tensors(&self) -> impl ExactSizeIterator<Item = &TensorInfo> {
+    pub fn tensors(&self) -> std::slice::Iter<'_, TensorInfo> {
         self.tensors.iter()
     }
 
