@@ -324,6 +324,9 @@ impl Resampler {
             return;
         }
         let bands = out.len() / area;
+        if let Mapping::Shift { dx, dy } = self.mapping {
+            return copy(&dst.shift(dx, dy), source, out, valid);
+        }
         let positions = self.mapping.positions(dst);
         let sampler = Sampler { source, radius: self.radius, image: self.image };
         let mut taps = Vec::with_capacity(4);
@@ -341,6 +344,26 @@ impl Resampler {
                     *out = value as f32;
                 }
             }
+        }
+    }
+}
+
+/// Copies the common part of `rect` (in source pixels) and a source window, where there is data.
+fn copy(rect: &Rect, source: &SourceWindow, out: &mut [f32], valid: &mut [u8]) {
+    let common = rect.intersect(&source.rect);
+    let offset = |r: &Rect, y: i64| (y - r.y0) as usize * r.width() + (common.x0 - r.x0) as usize;
+    let width = common.width();
+    for y in common.y0..common.y1 {
+        let (to, from) = (offset(rect, y), offset(&source.rect, y));
+        let flags = source.valid.get(from..from + width).unwrap_or_default();
+        if let Some(valid) = valid.get_mut(to..to + width) {
+            valid.iter_mut().zip(flags).for_each(|(v, f)| *v = u8::from(*f != 0));
+        }
+        let planes = out.chunks_exact_mut(rect.area()).zip(source.planes.chunks_exact(source.rect.area()));
+        for (out, plane) in planes {
+            let pixels = out.get_mut(to..to + width).unwrap_or_default().iter_mut();
+            let samples = plane.get(from..from + width).unwrap_or_default();
+            pixels.zip(samples).zip(flags).filter(|(_, f)| **f != 0).for_each(|((o, s), _)| *o = *s);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Scenes: coordinate systems and warping against GDAL, products, series on one grid.
 
 mod npy;
+mod series;
 mod warp;
 
 use std::path::PathBuf;

@@ -1,0 +1,226 @@
+//! A time series of several files, read on one grid.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use super::align::common_grid;
+use super::bands::Wanted;
+use super::date::Date;
+use super::discover::discover;
+use super::layer::{Layer, LayerFile, Scratch};
+use super::options::SeriesOptions;
+use crate::error::{Error, InFile, Result};
+use crate::raster::warp::{Mapping, Resampler};
+use crate::raster::{BlockCache, FrameInfo, FrameSource, Grid, ReadStats, SampleType};
+use crate::tile::Rect;
+
+/// Dates of the same bands on one grid, whatever files they came in.
+///
+/// Numbers are those of the files with the radiometric offset removed; each pixel is resampled at most
+/// once, straight from its file to the series' grid (not at all where grids differ by whole pixels).
+pub struct Series {
+    grid: Grid,
+    frames: Vec<FrameInfo>,
+    layers: Vec<Vec<Layer>>,
+    bands: Vec<String>,
+    samples: Vec<SampleType>,
+    block: (usize, usize),
+    cache: BlockCache,
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+impl Series {
+    /// Opens products, folders and files as one series: dates sorted by sensing time, on one grid.
+    ///
+    /// # Errors
+    /// `Io`, `Format`, `Unsupported` and `Limit` as files say; `Usage` when a date lacks a wanted band
+    /// (listing what it has) or the window lies outside; `Shape` when dates do not fit one grid.
+    pub fn open(inputs: &[PathBuf], options: SeriesOptions) -> Result<Self> {
+        let wanted = Wanted::parse(&options.bands)?;
+        let cache = BlockCache::new(options.cache_bytes);
+        let dates: Vec<Date> = discover(inputs)?
+            .iter()
+            .map(|files| Date::open(files, &wanted, &options, &cache))
+            .collect::<Result<_>>()?;
+        let bands: Vec<String> = wanted.iter().flat_map(Wanted::channels).collect();
+        let samples = common_samples(&dates)?;
+        let grid = common_grid(&dates, &options)?;
+        let block = native_block(&dates);
+        let (mut frames, mut layers) = (Vec::new(), Vec::new());
+        for date in dates {
+            let (frame, files) = place(date, &grid)?;
+            frames.push(frame);
+            layers.push(files);
+        }
+        Ok(Self { grid, frames, layers, bands, samples, block, cache, scratch: Mutex::default() })
+    }
+
+    /// Sample type each band is stored in.
+    pub fn band_samples(&self) -> &[SampleType] {
+        &self.samples
+    }
+
+    /// Bytes of buffers that one `read` of a `width` by `height` window takes at most, beside the cache.
+    pub fn scratch_bytes(&self, width: usize, height: usize) -> usize {
+        let whole = Rect::of_size(self.grid.width, self.grid.height);
+        let middle = (self.grid.width.saturating_sub(width) / 2, self.grid.height.saturating_sub(height) / 2);
+        let rect = Rect::at(middle.0 as i64, middle.1 as i64, width, height).intersect(&whole);
+        let all = self.layers.iter().flatten().map(|layer| layer.scratch_bytes(&rect));
+        // The mesh of a projection is a thousandth of this; a window elsewhere may need one more row.
+        all.max().unwrap_or(0).saturating_mul(5) / 4
+    }
+
+    /// Decoded bytes of all blocks that `rows` full rows of the grid touch, all dates together: the cache
+    /// that lets every block be decoded once when tiles run along rows.
+    pub fn working_set(&self, rows: usize) -> u64 {
+        let strips = self.grid.height.div_ceil(rows.max(1)) as i64;
+        let strip = |i: i64| Rect::at(0, i * rows as i64, self.grid.width, rows.min(self.grid.height));
+        let whole = Rect::of_size(self.grid.width, self.grid.height);
+        let bytes = |rect: Rect| {
+            self.layers.iter().flatten().map(|layer| layer_bytes(layer, &rect.intersect(&whole))).sum::<u64>()
+        };
+        [0, strips / 2, strips - 1].into_iter().map(|i| bytes(strip(i))).max().unwrap_or(0)
+    }
+
+    fn read_layers(&self, frame: usize, rect: Rect, out: &mut [f32], valid: &mut [u8]) -> Result<()> {
+        let mut scratch = self.take_scratch();
+        for layer in self.layers.get(frame).into_iter().flatten() {
+            layer.read(&self.cache, rect, &mut scratch, out, valid).in_file(&layer.file.path)?;
+        }
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        Ok(())
+    }
+
+    fn take_scratch(&self) -> Scratch {
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+}
+
+impl FrameSource for Series {
+    fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    fn frames(&self) -> &[FrameInfo] {
+        &self.frames
+    }
+
+    fn bands(&self) -> &[String] {
+        &self.bands
+    }
+
+    fn sample(&self) -> SampleType {
+        let widest = |a: &&SampleType, b: &&SampleType| a.size().cmp(&b.size());
+        self.samples.iter().max_by(widest).copied().unwrap_or(SampleType::U8)
+    }
+
+    fn read(&self, frame: usize, rect: Rect, out: &mut [f32], valid: &mut [u8]) -> Result<()> {
+        let whole = Rect::of_size(self.grid.width, self.grid.height);
+        let label = self.frames.get(frame).map(|f| f.label.as_str());
+        let Some(label) = label.filter(|_| whole.contains(&rect)) else {
+            return Err(Error::usage(format!(
+                "frame {frame}, window {rect} of a series of {} frames of {}×{} pixels",
+                self.frames.len(),
+                self.grid.width,
+                self.grid.height
+            )));
+        };
+        let (area, bands) = (rect.area(), self.bands.len());
+        if out.len() != area * bands || valid.len() != area {
+            return Err(Error::usage(format!(
+                "buffers of {} samples and {} flags for {bands} bands of {area} pixels",
+                out.len(),
+                valid.len()
+            )));
+        }
+        if area == 0 {
+            return Ok(());
+        }
+        valid.fill(1);
+        self.read_layers(frame, rect, out, valid)
+            .map_err(|e| e.while_doing(format!("date {label}, window {rect}")))?;
+        for plane in out.chunks_exact_mut(area) {
+            plane.iter_mut().zip(valid.iter()).filter(|(_, flag)| **flag == 0).for_each(|(v, _)| *v = 0.0);
+        }
+        Ok(())
+    }
+
+    fn block(&self) -> (usize, usize) {
+        self.block
+    }
+
+    fn stats(&self) -> ReadStats {
+        self.cache.stats()
+    }
+}
+
+fn layer_bytes(layer: &Layer, rect: &Rect) -> u64 {
+    let source = layer.file.source.as_ref();
+    let from = layer.resampler.source_rect(rect);
+    if from.is_empty() {
+        return 0;
+    }
+    let info = source.info();
+    let per_pixel = (info.sample.size().min(4) * info.bands.len() + 1) as u64;
+    let (columns, rows) = source.blocks_touching(0, &from);
+    let blocks = rows.flat_map(|row| columns.clone().map(move |column| (column, row)));
+    blocks.map(|(column, row)| source.block_rect(0, column, row).area() as u64 * per_pixel).sum()
+}
+
+/// Sample types of the channels; all dates must agree, or their numbers would not mean the same.
+fn common_samples(dates: &[Date]) -> Result<Vec<SampleType>> {
+    let Some(first) = dates.first() else { return Ok(Vec::new()) };
+    for date in dates {
+        if date.samples != first.samples {
+            let error = Error::shape(format!(
+                "date {} has samples {:?} and date {} has {:?}; give dates of one kind",
+                first.label, first.samples, date.label, date.samples
+            ));
+            return Err(match date.files.first() {
+                Some(file) => error.in_file(&file.path),
+                None => error,
+            });
+        }
+    }
+    Ok(first.samples.clone())
+}
+
+/// Block of the finest file of the first date.
+fn native_block(dates: &[Date]) -> (usize, usize) {
+    let files = dates.first().map(|d| d.files.as_slice()).unwrap_or_default();
+    let finest = files.iter().max_by_key(|f| f.size());
+    finest.map_or((1024, 1024), |f| f.source.info().block)
+}
+
+/// A date's files with their ways to the grid, and what the ways are.
+fn place(date: Date, grid: &Grid) -> Result<(FrameInfo, Vec<Layer>)> {
+    let files = date.paths();
+    let Date { label, files: opened, mut notes, grid: own, .. } = date;
+    let size = (grid.width, grid.height);
+    let way = Mapping::between(grid.georef.as_ref(), size, own.georef.as_ref())
+        .map_err(|e| e.while_doing(format!("date {label}")))?;
+    notes.extend(note(&way, grid, &own));
+    let layer = |file: LayerFile| {
+        let mapping =
+            Mapping::between(grid.georef.as_ref(), size, file.georef.as_ref()).in_file(&file.path)?;
+        let resampler = Resampler::new(mapping, size, file.size());
+        Ok(Layer::new(file, resampler))
+    };
+    let layers = opened.into_iter().map(layer).collect::<Result<_>>()?;
+    Ok((FrameInfo { label, files, notes }, layers))
+}
+
+fn note(way: &Mapping, grid: &Grid, own: &Grid) -> Option<String> {
+    let code = |g: &Grid| g.georef.as_ref().map_or(0, |georef| georef.epsg);
+    match way {
+        Mapping::Shift { dx: 0, dy: 0 } => None,
+        Mapping::Shift { dx, dy } => Some(format!("moved by whole pixels: {dx} columns, {dy} rows")),
+        Mapping::Affine(_) => {
+            let (x, y) = way.scale(0.0, 0.0);
+            Some(format!("resampled (bilinear) to the series' grid, {x:.4}×{y:.4} of its pixels to a pixel"))
+        }
+        Mapping::Projected(_) => {
+            Some(format!("reprojected (bilinear) from EPSG:{} to EPSG:{}", code(own), code(grid)))
+        }
+    }
+}
