@@ -23,6 +23,9 @@ mod tile_avx512;
 mod tile_neon;
 mod tile_portable;
 
+#[cfg(test)]
+mod tests;
+
 use crate::cpu::isa::Isa;
 use crate::cpu::pool::Pool;
 use crate::kernel::conv::Conv2dParams;

@@ -1,0 +1,186 @@
+//! Convolutions of the super-resolution networks, in GFLOP/s and as a share of the machine's peak.
+//!
+//! First an interleaved table (every round runs the peak loop and each case once; medians of the
+//! ratios, so that a busy machine disturbs all alike), then criterion's statistics per case.
+//! `SWATH_ISA` picks the instruction set, `SWATH_BENCH_THREADS` the threads (default 1).
+
+#![allow(missing_docs)]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use criterion::{criterion_group, criterion_main, Criterion, Throughput};
+use swath::cpu::conv::{Operands, PackedConv};
+use swath::cpu::isa::Isa;
+use swath::cpu::pool::Pool;
+use swath::kernel::conv::{Activation, Conv2dParams, Epilogue};
+
+const ROUNDS: usize = 15;
+
+/// One convolution and its memory.
+struct Case {
+    name: String,
+    params: Conv2dParams,
+    conv: PackedConv,
+    x: Vec<f32>,
+    y: Vec<f32>,
+    bias: Vec<f32>,
+    scratch: Vec<f32>,
+}
+
+impl Case {
+    fn new(x: [u32; 4], c_out: u32, kernel: u32, threads: usize) -> Self {
+        let [batch, c_in, h, w] = x;
+        let mut params = Conv2dParams::same(x, c_out, kernel);
+        params.epilogue =
+            Epilogue { has_bias: 1, act: Activation::LeakyRelu as u32, slope: 0.2, ..Epilogue::NONE };
+        let numbers = |n: usize| (0..n).map(|i| (i % 17) as f32 / 17.0 - 0.5).collect::<Vec<_>>();
+        let weights = numbers(params.weight_len());
+        Self {
+            name: format!("{c_in}->{c_out} {kernel}x{kernel} {batch}x{h}x{w}"),
+            conv: PackedConv::new(&params, &weights).unwrap(),
+            x: numbers(params.x_span()),
+            y: numbers(params.y_span()),
+            bias: numbers(c_out as usize),
+            scratch: vec![0.0; PackedConv::scratch_len(&params, threads).unwrap()],
+            params,
+        }
+    }
+
+    fn run(&mut self, pool: &Pool) {
+        let (x, y) = (self.x.as_ptr(), self.y.as_mut_ptr());
+        let operands = Operands { x, y, bias: &self.bias, slope: &[], residuals: [x, x] };
+        // SAFETY: the tensors have the spans of the parameters.
+        unsafe { self.conv.run(&self.params, &operands, &mut self.scratch, pool).unwrap() };
+    }
+
+    fn gflop(&self) -> f64 {
+        2e-9 * self.params.macs() as f64
+    }
+}
+
+fn cases(threads: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for image in [[1, 32, 32], [16, 32, 32], [1, 128, 128]] {
+        for (c_in, c_out) in [(64, 32), (96, 32), (128, 32), (160, 32), (192, 64)] {
+            cases.push(Case::new([image[0], c_in, image[1], image[2]], c_out, 3, threads));
+        }
+    }
+    cases.push(Case::new([1, 64, 512, 512], 64, 3, threads));
+    cases.push(Case::new([1, 64, 512, 512], 3, 3, threads));
+    cases.push(Case::new([1, 128, 128, 128], 64, 1, threads));
+    cases.push(Case::new([16, 64, 16, 16], 64, 3, threads));
+    cases
+}
+
+/// GFLOP/s of one thread doing nothing but fused multiply-adds in registers.
+fn peak() -> f64 {
+    const STEPS: usize = 1_000_000;
+    let start = Instant::now();
+    let flop_per_step = fma_loop(STEPS);
+    flop_per_step * STEPS as f64 / start.elapsed().as_secs_f64() * 1e-9
+}
+
+/// Runs the loop, returns the floating-point operations of one step.
+fn fma_loop(steps: usize) -> f64 {
+    match Isa::current().unwrap() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the instruction set is available.
+        Isa::Avx512 => unsafe { fma_avx512(steps) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the instruction set is available.
+        Isa::Avx2 => unsafe { fma_avx2(steps) },
+        _ => fma_plain(steps),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn fma_avx512(steps: usize) -> f64 {
+    use std::arch::x86_64::*;
+    let factor = _mm512_set1_ps(black_box(0.999));
+    let mut sums = [factor; 24];
+    for _ in 0..steps {
+        for sum in &mut sums {
+            *sum = _mm512_fmadd_ps(*sum, factor, factor);
+        }
+    }
+    black_box(sums);
+    2.0 * 16.0 * 24.0
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn fma_avx2(steps: usize) -> f64 {
+    use std::arch::x86_64::*;
+    let factor = _mm256_set1_ps(black_box(0.999));
+    let mut sums = [factor; 12];
+    for _ in 0..steps {
+        for sum in &mut sums {
+            *sum = _mm256_fmadd_ps(*sum, factor, factor);
+        }
+    }
+    black_box(sums);
+    2.0 * 8.0 * 12.0
+}
+
+fn fma_plain(steps: usize) -> f64 {
+    let factor = black_box(0.999f32);
+    let mut sums = [factor; 48];
+    for _ in 0..steps {
+        for sum in &mut sums {
+            *sum = *sum * factor + factor;
+        }
+    }
+    black_box(sums);
+    2.0 * 48.0
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn table(cases: &mut [Case], pool: &Pool) {
+    let mut rates = vec![Vec::new(); cases.len()];
+    let mut shares = rates.clone();
+    for _ in 0..ROUNDS {
+        for (i, case) in cases.iter_mut().enumerate() {
+            let peak = peak() * pool.threads() as f64;
+            let repeats = (2.0 / case.gflop()).ceil() as usize;
+            let start = Instant::now();
+            (0..repeats).for_each(|_| case.run(pool));
+            let rate = repeats as f64 * case.gflop() / start.elapsed().as_secs_f64();
+            rates[i].push(rate);
+            shares[i].push(rate / peak);
+        }
+    }
+    println!("{:<28}{:>10}{:>10}  kernel, {} thread(s)", "convolution", "GFLOP/s", "of peak", pool.threads());
+    for ((case, rates), shares) in cases.iter().zip(rates).zip(shares) {
+        let (rate, share) = (median(rates), 100.0 * median(shares));
+        println!("{:<28}{rate:>10.1}{share:>9.1}%  {}", case.name, case.conv.kernel_name());
+    }
+}
+
+fn convolutions(criterion: &mut Criterion) {
+    let threads = std::env::var("SWATH_BENCH_THREADS").map_or(1, |v| v.parse().unwrap());
+    let pool = Pool::new(threads).unwrap();
+    let mut cases = cases(threads);
+    table(&mut cases, &pool);
+    if std::env::var_os("SWATH_BENCH_TABLE_ONLY").is_some() {
+        return;
+    }
+    let mut group = criterion.benchmark_group("conv2d_fwd_f32");
+    for case in &mut cases {
+        group.throughput(Throughput::Elements(2 * case.params.macs()));
+        group.bench_function(case.name.clone(), |bencher| bencher.iter(|| case.run(&pool)));
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = convolutions
+}
+criterion_main!(benches);
