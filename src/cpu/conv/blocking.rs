@@ -8,7 +8,7 @@ use crate::kernel::conv::Conv2dParams;
 /// Floats of a cache line; buffers and strides are multiples of it.
 const LINE: usize = 16;
 /// Bytes of input a register tile may touch per chunk: stays in the first-level cache.
-const L1_BYTES: usize = 20 << 10;
+const L1_BYTES: usize = 12 << 10;
 /// Bytes of a part's buffers: stay in the second-level cache.
 const L2_BYTES: usize = 640 << 10;
 /// Widest block; wider outputs are cut.

@@ -7,10 +7,15 @@ use std::ops::Range;
 use super::blocking::{Block, Blocking};
 use crate::kernel::conv::{Conv2dParams, PadMode};
 
+/// Floats copied at a time.
+const RUN: usize = 16;
+
 /// Gathers the input channels `channels` (of the block's group) that the block's pixels need.
+/// Inlined into one copy per instruction set.
 ///
 /// # Safety
 /// `x` is readable for `params.x_span()` elements.
+#[inline(always)]
 pub(super) unsafe fn gather(
     params: &Conv2dParams,
     blocking: &Blocking,
@@ -20,21 +25,20 @@ pub(super) unsafe fn gather(
     buffer: &mut [f32],
 ) {
     let axes = [Axis::new(params, 0), Axis::new(params, 1)];
-    let columns = axes[1].span(block.columns.start, blocking.phases, blocking.phase_width);
+    let columns = Columns::new(&axes[1], blocking, block.columns.start);
     let first_row = (block.rows.start * params.stride[0] as usize) as isize - params.pad[0] as isize;
     let rows = blocking.gathered_rows(block.rows.len());
-    let plane = params.x_plane();
-    let width = axes[1].stored;
+    let (plane, width, row_step) = (params.x_plane(), axes[1].stored, blocking.row_step());
+    let group = block.image * params.x_batch_stride as usize + block.group * blocking.c_in * plane;
     for (slot, channel) in channels.enumerate() {
-        let offset =
-            block.image * params.x_batch_stride as usize + (block.group * blocking.c_in + channel) * plane;
-        for row in 0..rows {
-            let start = slot * blocking.x_stride + row * blocking.row_step();
-            let to = &mut buffer[start..start + blocking.row_step()];
+        let to = &mut buffer[slot * blocking.x_stride..][..rows * row_step];
+        for (row, to) in to.chunks_exact_mut(row_step).enumerate() {
             match axes[0].source(first_row + row as isize) {
-                // SAFETY: a source row lies inside the plane.
-                Some(row) => columns
-                    .copy(unsafe { std::slice::from_raw_parts(x.add(offset + row * width), width) }, to),
+                Some(row) => {
+                    let start = group + channel * plane + row * width;
+                    // SAFETY: a source row lies inside the plane.
+                    columns.copy(unsafe { std::slice::from_raw_parts(x.add(start), width) }, to);
+                }
                 None => to.fill(0.0),
             }
         }
@@ -67,6 +71,7 @@ impl Axis {
     }
 
     /// The stored element at a coordinate, None where it is zero.
+    #[inline(always)]
     fn source(&self, at: isize) -> Option<usize> {
         let inside = if (0..self.extent).contains(&at) {
             at
@@ -77,12 +82,7 @@ impl Axis {
         } else {
             return None;
         };
-        Some(inside as usize / self.upsample)
-    }
-
-    fn span(&self, first: usize, phases: usize, width: usize) -> Columns<'_> {
-        let start = (first * self.stride) as isize - self.pad as isize;
-        Columns { axis: self, start, phases, width }
+        Some(if self.upsample == 1 { inside as usize } else { inside as usize / self.upsample })
     }
 }
 
@@ -90,38 +90,62 @@ impl Axis {
 struct Columns<'a> {
     axis: &'a Axis,
     start: isize,
-    phases: usize,
     width: usize,
+    /// Part of the row that lies inside of x as it is stored; empty when it must be picked singly.
+    inside: Range<usize>,
 }
 
-impl Columns<'_> {
+impl<'a> Columns<'a> {
+    fn new(axis: &'a Axis, blocking: &Blocking, first: usize) -> Self {
+        let start = (first * axis.stride) as isize - axis.pad as isize;
+        let width = blocking.phase_width;
+        let clamp = |at: isize| at.clamp(0, width as isize) as usize;
+        let contiguous = axis.stride == 1 && axis.upsample == 1;
+        let inside = if contiguous { clamp(-start)..clamp(axis.extent - start) } else { 0..0 };
+        Self { axis, start, width, inside }
+    }
+
+    #[inline(always)]
     fn copy(&self, from: &[f32], to: &mut [f32]) {
-        for (phase, to) in to.chunks_exact_mut(self.width).take(self.phases).enumerate() {
-            let start = self.start + phase as isize;
-            if self.axis.stride == 1 && self.axis.upsample == 1 {
-                self.copy_run(from, to, start);
-            } else {
-                self.copy_single(to, from, start, 0..to.len());
+        if self.inside.is_empty() {
+            for (phase, to) in to.chunks_exact_mut(self.width).enumerate() {
+                self.pick(from, to, self.start + phase as isize, 0..self.width);
             }
+            return;
         }
+        let source = (self.start + self.inside.start as isize) as usize;
+        self.pick(from, to, self.start, 0..self.inside.start);
+        copy_run(&from[source..source + self.inside.len()], &mut to[self.inside.clone()]);
+        self.pick(from, to, self.start, self.inside.end..self.width);
     }
 
-    /// Neighbouring columns: one copy between the paddings.
-    fn copy_run(&self, from: &[f32], to: &mut [f32], start: isize) {
-        let inside = (-start).clamp(0, to.len() as isize) as usize;
-        let after = (self.axis.extent - start).clamp(inside as isize, to.len() as isize) as usize;
-        self.copy_single(to, from, start, 0..inside);
-        let source = (start + inside as isize) as usize;
-        if after > inside {
-            to[inside..after].copy_from_slice(&from[source..source + after - inside]);
-        }
-        self.copy_single(to, from, start, after..to.len());
-    }
-
-    fn copy_single(&self, to: &mut [f32], from: &[f32], start: isize, range: Range<usize>) {
+    #[inline(always)]
+    fn pick(&self, from: &[f32], to: &mut [f32], start: isize, range: Range<usize>) {
         for i in range {
             let at = start + (i * self.axis.stride) as isize;
             to[i] = self.axis.source(at).map_or(0.0, |source| from[source]);
         }
     }
+}
+
+/// Copies a short run without the cost of a call; the last registers overlap those before.
+#[inline(always)]
+fn copy_run(from: &[f32], to: &mut [f32]) {
+    let length = from.len().min(to.len());
+    if length < RUN {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from;
+        }
+        return;
+    }
+    let target = to.as_mut_ptr();
+    let copy = |at: usize| {
+        // SAFETY: callers keep `at + RUN` inside of both.
+        unsafe {
+            let run = from.as_ptr().add(at).cast::<[f32; RUN]>().read();
+            target.add(at).cast::<[f32; RUN]>().write(run);
+        }
+    };
+    (0..length / RUN).for_each(|run| copy(run * RUN));
+    copy(length - RUN);
 }

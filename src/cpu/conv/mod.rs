@@ -243,7 +243,14 @@ impl ConvJob<'_> {
             let channels = from..to;
             // SAFETY: the caller's promise.
             unsafe {
-                gather::gather(self.params, blocking, block, channels.clone(), self.operands.x, x_buffer);
+                (self.conv.tile.gather)(
+                    self.params,
+                    blocking,
+                    block,
+                    channels.clone(),
+                    self.operands.x,
+                    x_buffer,
+                );
                 self.accumulate(block, channels, x_buffer, sums);
             }
             from = to;

@@ -1,5 +1,7 @@
 //! Register tiles: the innermost loops of a convolution, one set per instruction set.
 
+use std::ops::Range;
+
 use super::blocking::{Block, Blocking};
 use super::Operands;
 use crate::cpu::isa::Isa;
@@ -35,6 +37,9 @@ pub(super) type TileFn = unsafe fn(&TileJob, bases: &[usize; MAX_VECTORS]);
 /// Stores a block's sums through the epilogue.
 pub(super) type StoreFn = unsafe fn(&Conv2dParams, &Blocking, &Block, &Operands, &[f32]);
 
+/// Gathers a chunk of input channels.
+pub(super) type GatherFn = unsafe fn(&Conv2dParams, &Blocking, &Block, Range<usize>, *const f32, &mut [f32]);
+
 /// An implementation of the contract.
 pub(super) struct Tile {
     /// Entry name.
@@ -47,6 +52,8 @@ pub(super) struct Tile {
     pub rows: usize,
     /// Tiles of one, two and three vectors.
     pub functions: [TileFn; MAX_VECTORS],
+    /// The copy into the padded buffer, compiled for the same instruction set.
+    pub gather: GatherFn,
     /// The epilogue, compiled for the same instruction set.
     pub store: StoreFn,
 }
@@ -60,12 +67,13 @@ const TILES: &[&[Tile]] = &[super::tile_neon::TILES, super::tile_portable::TILES
 const TILES: &[&[Tile]] = &[super::tile_portable::TILES];
 
 impl Tile {
-    /// The tile that wastes the fewest rows on the output channels of a group.
+    /// The tile that computes the output channels of a group in the least time: a tap costs as many
+    /// multiply-adds as the tile has rows, and about two more for loading pixels.
     pub fn choose(isa: Isa, params: &Conv2dParams) -> Result<&'static Self> {
         let c_out = (params.c_out / params.groups) as usize;
         let of_isa = TILES.iter().copied().flatten().filter(|t| t.isa == isa && isa.is_available());
         of_isa
-            .min_by_key(|t| (c_out.next_multiple_of(t.rows), usize::MAX - t.rows))
+            .min_by_key(|t| c_out.div_ceil(t.rows) * (t.rows + 2))
             .ok_or_else(|| Error::device(format!("no convolution for {} on this machine", isa.name())))
     }
 

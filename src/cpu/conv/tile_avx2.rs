@@ -1,8 +1,10 @@
 //! Register tiles in AVX2 with FMA: 4, 2 or 1 output channels times up to 24 pixels.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::blocking::{Block, Blocking};
+use super::gather::gather as gather_plain;
 use super::store::store as store_plain;
 use super::tile::{Tile, TileJob, MAX_VECTORS};
 use super::Operands;
@@ -24,6 +26,7 @@ const fn tile_of<const ROWS: usize>(name: &'static str) -> Tile {
         lanes: LANES,
         rows: ROWS,
         functions: [tile::<ROWS, 1>, tile::<ROWS, 2>, tile::<ROWS, 3>],
+        gather,
         store,
     }
 }
@@ -81,4 +84,19 @@ unsafe fn store(
 ) {
     // SAFETY: the caller's promise.
     unsafe { store_plain(params, blocking, block, operands, sums) }
+}
+
+/// # Safety
+/// AVX2 and FMA are available; the conditions of [`gather_plain`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn gather(
+    params: &Conv2dParams,
+    blocking: &Blocking,
+    block: &Block,
+    channels: Range<usize>,
+    x: *const f32,
+    buffer: &mut [f32],
+) {
+    // SAFETY: the caller's promise.
+    unsafe { gather_plain(params, blocking, block, channels, x, buffer) }
 }

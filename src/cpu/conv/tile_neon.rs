@@ -2,6 +2,7 @@
 
 use std::arch::aarch64::*;
 
+use super::gather::gather;
 use super::store::store;
 use super::tile::{Tile, TileJob, MAX_VECTORS};
 use crate::cpu::isa::Isa;
@@ -22,6 +23,7 @@ const fn tile_of<const ROWS: usize>(name: &'static str) -> Tile {
         lanes: LANES,
         rows: ROWS,
         functions: [tile::<ROWS, 1>, tile::<ROWS, 2>, tile::<ROWS, 3>],
+        gather,
         store,
     }
 }

@@ -1,5 +1,6 @@
 //! Register tiles in plain loops, for the compiler to vectorise as it can.
 
+use super::gather::gather;
 use super::store::store;
 use super::tile::{Tile, TileJob, MAX_VECTORS};
 use crate::cpu::isa::Isa;
@@ -18,6 +19,7 @@ const fn tile_of<const ROWS: usize>(name: &'static str) -> Tile {
         lanes: LANES,
         rows: ROWS,
         functions: [tile::<ROWS, 1>, tile::<ROWS, 2>, tile::<ROWS, 3>],
+        gather,
         store,
     }
 }
