@@ -11,7 +11,7 @@ use super::layer::{Layer, LayerFile, Scratch};
 use super::options::SeriesOptions;
 use crate::error::{Error, InFile, Result};
 use crate::raster::warp::{Mapping, Resampler};
-use crate::raster::{BlockCache, FrameInfo, FrameSource, Grid, ReadStats, SampleType};
+use crate::raster::{BlockCache, BlockCost, FrameInfo, FrameSource, Grid, ReadStats, SampleType};
 use crate::tile::Rect;
 
 /// Dates of the same bands on one grid, whatever files they came in.
@@ -70,16 +70,32 @@ impl Series {
         all.max().unwrap_or(0).saturating_mul(5) / 4
     }
 
-    /// Decoded bytes of all blocks that `rows` full rows of the grid touch, all dates together: the cache
-    /// that lets every block be decoded once when tiles run along rows.
-    pub fn working_set(&self, rows: usize) -> u64 {
-        let strips = self.grid.height.div_ceil(rows.max(1)) as i64;
-        let strip = |i: i64| Rect::at(0, i * rows as i64, self.grid.width, rows.min(self.grid.height));
+    /// Decoded bytes of all blocks that a window of `width` by `height` touches, all dates together, wherever
+    /// it lies: the cache that lets every block be decoded once when tiles run along strips that wide.
+    pub fn working_set(&self, width: usize, height: usize) -> u64 {
         let whole = Rect::of_size(self.grid.width, self.grid.height);
+        let starts = |length: usize, window: usize| {
+            let last = length.saturating_sub(window) as i64;
+            [0, last / 2, last]
+        };
+        let windows = starts(self.grid.height, height)
+            .into_iter()
+            .flat_map(|y| starts(self.grid.width, width).map(|x| Rect::at(x, y, width, height)));
         let bytes = |rect: Rect| {
             self.layers.iter().flatten().map(|layer| layer_bytes(layer, &rect.intersect(&whole))).sum::<u64>()
         };
-        [0, strips / 2, strips - 1].into_iter().map(|i| bytes(strip(i))).max().unwrap_or(0)
+        windows.map(bytes).max().unwrap_or(0)
+    }
+
+    /// Bytes the cache needs so that `threads` threads can each decode one block at a time.
+    pub fn least_cache(&self, threads: usize) -> u64 {
+        let costs = self.layers.iter().flatten().map(|l| BlockCost::of(l.file.source.as_ref(), 0).total());
+        (costs.max().unwrap_or(0) as u64).saturating_mul(threads as u64)
+    }
+
+    /// Empties the cache and gives it another size.
+    pub fn set_cache_bytes(&mut self, bytes: usize) {
+        self.cache = BlockCache::new(bytes);
     }
 
     fn read_layers(&self, frame: usize, rect: Rect, out: &mut [f32], valid: &mut [u8]) -> Result<()> {
