@@ -3,11 +3,13 @@
 //! The crate is built in floors; a module may use those listed before it, never those after:
 //! `error util tensor memory kernel ops graph passes plan` (what is computed, and where it lies),
 //! `reference cpu` (devices that run plans), `weights models` (names and networks),
-//! `tile raster` (geometry and pixels), then `engine`, `pipeline` and `cli`, which compose them.
+//! `tile raster` (geometry and pixels), `demo` (a procedural series, above those two only), then
+//! `engine`, `pipeline` and `cli`, which compose them.
 //! `docs/architecture.md` is the floor plan.
 
 pub mod cli;
 pub mod cpu;
+pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod graph;

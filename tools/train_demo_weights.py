@@ -1,0 +1,225 @@
+"""Trains the demo's small weights on chips of the procedural landscape.
+
+The chips come from the project itself:
+
+    cargo run --release --example demo_chips -- train 700 1 64
+    cargo run --release --example demo_chips -- val 40 9000000 64
+    python tools/train_demo_weights.py --chips . --minutes 40 --out assets/demo/rrdb_8s2_demo.pth
+
+The network is the generator of Satlas Super-Resolution (SSR_RRDBNet) in small: 8 dates of true colour, 32
+features, 2 blocks, growth 16, scale 4. It starts as the mean of the dates, linearly interpolated, and is
+trained with an L1 loss, Adam, a fixed seed, an average of the weights (`params_ema`). Every chip comes turned,
+mirrored and with its dates in another order. Weights are stored as float16.
+"""
+
+import argparse
+import math
+import os
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+DATES, FEATURES, BLOCKS, GROWTH = 8, 32, 2, 16
+
+
+class DenseBlock(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for i in range(5):
+            c_out = GROWTH if i < 4 else FEATURES
+            conv = nn.Conv2d(FEATURES + i * GROWTH, c_out, 3, 1, 1)
+            nn.init.kaiming_normal_(conv.weight)
+            conv.weight.data *= 0.1
+            nn.init.zeros_(conv.bias)
+            setattr(self, f"conv{i + 1}", conv)
+
+    def forward(self, x):
+        maps = [x]
+        for i in range(4):
+            maps.append(F.leaky_relu(getattr(self, f"conv{i + 1}")(torch.cat(maps, 1)), 0.2))
+        return x + 0.2 * self.conv5(torch.cat(maps, 1))
+
+
+class Rrdb(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rdb1, self.rdb2, self.rdb3 = DenseBlock(), DenseBlock(), DenseBlock()
+
+    def forward(self, x):
+        return x + 0.2 * self.rdb3(self.rdb2(self.rdb1(x)))
+
+
+class RrdbNet(nn.Module):
+    """SSR_RRDBNet at scale 4, with the checkpoint's own names."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv_first = nn.Conv2d(3 * DATES, FEATURES, 3, 1, 1)
+        self.body = nn.Sequential(*[Rrdb() for _ in range(BLOCKS)])
+        for name in ("conv_body", "conv_up1", "conv_up2", "conv_hr"):
+            setattr(self, name, nn.Conv2d(FEATURES, FEATURES, 3, 1, 1))
+        self.conv_last = nn.Conv2d(FEATURES, 3, 3, 1, 1)
+
+    def forward(self, x):
+        first = self.conv_first(x)
+        y = first + self.conv_body(self.body(first))
+        for up in (self.conv_up1, self.conv_up2):
+            y = F.leaky_relu(up(F.interpolate(y, scale_factor=2, mode="nearest")), 0.2)
+        return self.conv_last(F.leaky_relu(self.conv_hr(y), 0.2))
+
+
+@torch.no_grad()
+def start_as_mean(net):
+    """Features 0 to 2 carry the mean of the dates through to the output, 3 to 26 the dates themselves."""
+    smooth = torch.tensor([1.0, 2.0, 1.0])
+    smooth = torch.outer(smooth, smooth) / 16
+    net.conv_first.weight[:27] *= 0.05
+    net.conv_first.bias.zero_()
+    for band in range(3):
+        net.conv_first.weight[band].zero_()
+        net.conv_first.weight[band, band::3, 1, 1] = 1 / DATES
+    for channel in range(3 * DATES):
+        net.conv_first.weight[3 + channel, channel, 1, 1] += 1.0
+    net.conv_body.weight *= 0.1
+    for conv in (net.conv_up1, net.conv_up2, net.conv_hr, net.conv_last):
+        conv.bias.zero_()
+        for band in range(3):
+            conv.weight[band] *= 0.02
+            if conv in (net.conv_up1, net.conv_up2):
+                conv.weight[band, band] = smooth
+            else:
+                conv.weight[band, band, 1, 1] = 1.0
+
+
+def load(folder, name):
+    low = np.load(os.path.join(folder, f"{name}.low.npy"), mmap_mode="r")
+    high = np.load(os.path.join(folder, f"{name}.high.npy"), mmap_mode="r")
+    return low, high
+
+
+def batch(low, high, rng, count, side):
+    """Random windows, turned and mirrored, dates shuffled; now and then a date stands in for another."""
+    xs, ys = [], []
+    for _ in range(count):
+        n, top, left = rng.integers(len(low)), *rng.integers(low.shape[-1] - side + 1, size=2)
+        x = low[n, :, top : top + side, left : left + side].reshape(DATES, 3, side, side)
+        y = high[n, :, 4 * top : 4 * (top + side), 4 * left : 4 * (left + side)]
+        dates = rng.permutation(DATES)
+        if rng.random() < 0.15:
+            dates[rng.integers(DATES)] = dates[rng.integers(DATES)]
+        x, turns = x[dates], rng.integers(4)
+        x, y = np.rot90(x, turns, (2, 3)), np.rot90(y, turns, (1, 2))
+        if rng.random() < 0.5:
+            x, y = x[..., ::-1], y[..., ::-1]
+        xs.append(x.reshape(3 * DATES, side, side))
+        ys.append(y)
+    to_tensor = lambda a: torch.from_numpy(np.ascontiguousarray(a)).float() / 255
+    return to_tensor(np.stack(xs)), to_tensor(np.stack(ys))
+
+
+def psnr(y, truth):
+    """PSNR of one image; as 8-bit, without a rim of 8 pixels."""
+    y = (y.clamp(0, 1) * 255).round()[..., 8:-8, 8:-8]
+    error = (y - truth[..., 8:-8, 8:-8] * 255).pow(2).mean().item()
+    return 10 * math.log10(255**2 / max(error, 1e-9))
+
+
+def bicubic(x):
+    return F.interpolate(x, scale_factor=4, mode="bicubic", align_corners=False)
+
+
+@torch.no_grad()
+def baselines(low, high):
+    """Mean PSNR of bicubic on the best single date (chosen by the truth) and on the mean of valid dates."""
+    best, mean = [], []
+    for x, y in zip(low, high):
+        x = torch.from_numpy(x.copy()).float().reshape(DATES, 3, *x.shape[-2:]) / 255
+        y = torch.from_numpy(y.copy()).float() / 255
+        best.append(max(psnr(image, y) for image in bicubic(x)))
+        valid = (x.sum(1, keepdim=True) > 0).float()
+        mean.append(psnr(bicubic((x * valid).sum(0, keepdim=True) / valid.sum(0, keepdim=True).clamp(min=1))[0], y))
+    return np.array(best), np.array(mean)
+
+
+@torch.no_grad()
+def judge(net, low, high, order=None):
+    scores = []
+    for x, y in zip(low, high):
+        x = torch.from_numpy(x.copy()).float() / 255
+        if order is not None:
+            x = x.reshape(DATES, 3, *x.shape[-2:])[order].reshape(x.shape)
+        scores.append(psnr(net(x[None])[0], torch.from_numpy(y.copy()).float() / 255))
+    return np.array(scores)
+
+
+def save(path, state):
+    torch.save({"params_ema": {name: tensor.half() for name, tensor in state.items()}}, path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--chips", default=".")
+    parser.add_argument("--out", default="rrdb_8s2_demo.pth")
+    parser.add_argument("--minutes", type=float, default=40)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--side", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--resume")
+    options = parser.parse_args()
+    torch.manual_seed(7)
+    torch.set_num_threads(options.threads)
+    rng = np.random.default_rng(7)
+    train, held_out = load(options.chips, "train"), load(options.chips, "val")
+    best, mean = baselines(*held_out)
+    print(f"held out: bicubic of the best date {best.mean():.3f} dB, of the mean {mean.mean():.3f} dB", flush=True)
+
+    net = RrdbNet()
+    start_as_mean(net)
+    if options.resume:
+        net.load_state_dict({k: v.float() for k, v in torch.load(options.resume)["params_ema"].items()})
+    net = net.to(memory_format=torch.channels_last)
+    average = RrdbNet()
+    average.load_state_dict(net.state_dict())
+    optimiser = torch.optim.Adam(net.parameters(), lr=options.rate, betas=(0.9, 0.99))
+    score = judge(average, *held_out).mean()
+    print(f"start {score:.3f} dB", flush=True)
+    top, begun, step, spoken = score, time.time(), 0, time.time()
+    while (done := (time.time() - begun) / (60 * options.minutes)) < 1:
+        step += 1
+        rate = options.rate * min(1, step / 50) * max(0.02, 0.5 * (1 + math.cos(math.pi * done)))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        x, y = batch(*train, rng, options.batch, options.side)
+        out = net(x.to(memory_format=torch.channels_last))
+        loss = F.l1_loss(out[..., 8:-8, 8:-8], y[..., 8:-8, 8:-8])
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+        optimiser.step()
+        keep = min(0.995, 1 - 1 / (1 + 0.2 * step))
+        with torch.no_grad():
+            for a, p in zip(average.parameters(), net.parameters()):
+                a.lerp_(p, 1 - keep)
+        if time.time() - spoken > 120 or (done + 2 / 60 / options.minutes) > 1:
+            spoken = time.time()
+            score = judge(average, *held_out).mean()
+            print(f"{done:6.1%} step {step} loss {loss.item():.5f} rate {rate:.1e} held out {score:.3f} dB", flush=True)
+            if score > top:
+                top = score
+                save(options.out, average.state_dict())
+    score = judge(average, *held_out).mean()
+    if score > top:
+        save(options.out, average.state_dict())
+    net.load_state_dict({k: v.float() for k, v in torch.load(options.out)["params_ema"].items()})
+    ours, backwards = judge(net, *held_out), judge(net, *held_out, order=torch.arange(DATES - 1, -1, -1))
+    print(f"stored {ours.mean():.3f} dB ({ours.mean() - best.mean():+.3f} over the best date's bicubic, ", end="")
+    print(f"{ours.mean() - mean.mean():+.3f} over the mean's); dates reversed {backwards.mean():.3f} dB")
+    print(f"chips better than both: {(ours > np.maximum(best, mean)).mean():.0%} of {len(ours)}")
+
+
+if __name__ == "__main__":
+    main()
