@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::{Display, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::dtype::{self, DType};
@@ -44,7 +45,7 @@ pub struct Checkpoint {
     storages: Vec<Storage>,
     /// The table that [`Value::Tensor`] indexes.
     table: Vec<TensorInfo>,
-    /// Indices into `table` in the order of the file; a tensor under two names is in here twice.
+    /// Tensors by whole path in the order of the file; one under two names is in here twice.
     listed: Vec<TensorInfo>,
     by_name: HashMap<String, usize>,
     metadata: Vec<(String, String)>,
@@ -78,8 +79,8 @@ impl Checkpoint {
             Format::Safetensors => safetensors::read(bytes, limits)?,
         };
         let table: Vec<_> = tensors.into_iter().map(|claim| unnamed(claim, &storages)).collect();
-        let mut names = Names { table: &table, limits, listed: Vec::new(), visited: 0 };
-        names.walk(&root, "")?;
+        let mut names = Names { table: &table, limits, listed: Vec::new(), visited: 0, path: String::new() };
+        names.walk(&root)?;
         let listed = names.listed;
         check_expansion(&listed, bytes.len(), limits)?;
         let mut by_name = HashMap::with_capacity(listed.len());
@@ -240,45 +241,48 @@ struct Names<'a> {
     limits: &'a Limits,
     listed: Vec<TensorInfo>,
     visited: u64,
+    path: String,
 }
 
 impl Names<'_> {
     /// Shared parts are walked once per path, so the visits are bounded too.
-    fn walk(&mut self, value: &Value, path: &str) -> Result<()> {
+    fn walk(&mut self, value: &Value) -> Result<()> {
         self.visited += 1;
         within("value number", self.visited, self.limits.items)?;
         match value {
-            Value::Tensor(index) => self.list(*index, path),
-            Value::List(items) | Value::Tuple(items) => items
-                .iter()
-                .enumerate()
-                .try_for_each(|(i, item)| self.walk(item, &join(path, &i.to_string()))),
+            Value::Tensor(index) => self.list(*index),
+            Value::List(items) | Value::Tuple(items) => {
+                items.iter().enumerate().try_for_each(|(i, item)| self.below(&i, item))
+            }
             Value::Dict(_) | Value::Object(_) => {
                 let Some(dict) = value.as_dict() else { return Ok(()) };
-                dict.iter().try_for_each(|(key, item)| match key.key_name() {
-                    Some(name) => self.walk(item, &join(path, &name)),
-                    None => Ok(()),
+                dict.iter().try_for_each(|(key, item)| match key {
+                    Value::Str(key) => self.below(key, item),
+                    Value::Int(key) => self.below(key, item),
+                    _ => Ok(()),
                 })
             }
             _ => Ok(()),
         }
     }
 
-    fn list(&mut self, index: usize, path: &str) -> Result<()> {
-        within("a tensor name of length", path.len() as u64, self.limits.name_bytes as u64)?;
-        within("tensor number", self.listed.len() as u64 + 1, self.limits.tensors as u64)?;
-        if let Some(info) = self.table.get(index) {
-            self.listed.push(TensorInfo { name: path.to_string(), ..info.clone() });
-        }
+    fn below(&mut self, part: &dyn Display, value: &Value) -> Result<()> {
+        let length = self.path.len();
+        let dot = if length == 0 { "" } else { "." };
+        // Writing to a string cannot fail.
+        let _ = write!(self.path, "{dot}{part}");
+        self.walk(value)?;
+        self.path.truncate(length);
         Ok(())
     }
-}
 
-fn join(path: &str, part: &str) -> String {
-    if path.is_empty() {
-        part.to_string()
-    } else {
-        format!("{path}.{part}")
+    fn list(&mut self, index: usize) -> Result<()> {
+        within("a tensor name of length", self.path.len() as u64, self.limits.name_bytes as u64)?;
+        within("tensor number", self.listed.len() as u64 + 1, self.limits.tensors as u64)?;
+        if let Some(info) = self.table.get(index) {
+            self.listed.push(TensorInfo { name: self.path.clone(), ..info.clone() });
+        }
+        Ok(())
     }
 }
 

@@ -36,8 +36,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             pickle_bytes: 64 << 20,
-            opcodes: 20_000_000,
-            items: 20_000_000,
+            opcodes: 10_000_000,
+            items: 10_000_000,
             memo: 4_000_000,
             depth: 64,
             tensors: 200_000,

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod pickle;
 pub mod zip;
 
 /// The folder of recorded checkpoints, or `None`, said aloud.
