@@ -6,12 +6,14 @@ mod cache;
 pub mod cog;
 pub mod crs;
 mod frames;
+mod geokeys;
 mod info;
 pub mod jp2;
 mod open;
 pub mod safe;
 pub mod scene;
 mod sink;
+pub mod tiff;
 pub mod warp;
 mod window;
 

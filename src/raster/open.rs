@@ -1,8 +1,8 @@
 //! Opens a raster by what its first bytes say, whatever its name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{jp2, BlockSource, Bytes};
+use super::{jp2, tiff, BlockSource, Bytes};
 use crate::error::{Error, InFile, Result};
 
 /// Bounds on what a file may make the program allocate. Checked before anything is allocated.
@@ -53,6 +53,8 @@ pub struct OpenOptions {
 pub fn open(bytes: Bytes, name: &Path, options: &OpenOptions) -> Result<Box<dyn BlockSource>> {
     let opened: Result<Box<dyn BlockSource>> = if jp2::sniff(&bytes) {
         jp2::Jp2Source::open(bytes, name, options).map(|s| Box::new(s) as _)
+    } else if tiff::sniff(&bytes) {
+        tiff::TiffSource::open(bytes, name, options).map(|s| Box::new(s) as _)
     } else if bytes.is_empty() {
         Err(Error::format("the file is empty"))
     } else {
@@ -61,10 +63,19 @@ pub fn open(bytes: Bytes, name: &Path, options: &OpenOptions) -> Result<Box<dyn 
     opened.in_file(name)
 }
 
-/// Maps and opens a file.
+/// Maps and opens a file; a TIFF's mask file beside it (`name.tif.msk`) is taken along.
 ///
 /// # Errors
-/// As [`open`], and `Io` when the file cannot be read.
+/// As [`open`], and `Io` when a file cannot be read.
 pub fn open_path(path: &Path, options: &OpenOptions) -> Result<Box<dyn BlockSource>> {
-    open(Bytes::map(path)?, path, options)
+    let bytes = Bytes::map(path)?;
+    let mut mask = path.as_os_str().to_owned();
+    mask.push(".msk");
+    let mask = PathBuf::from(mask);
+    if tiff::sniff(&bytes) && mask.is_file() {
+        let source = tiff::TiffSource::open(bytes, path, options).in_file(path)?;
+        let source = source.with_mask_file(Bytes::map(&mask)?, &mask, options).in_file(&mask)?;
+        return Ok(Box::new(source));
+    }
+    open(bytes, path, options)
 }

@@ -49,6 +49,15 @@ pub fn level_size(source: &dyn BlockSource, level: u8) -> (usize, usize) {
 
 /// A whole level, put together from its blocks.
 pub fn whole(source: &dyn BlockSource, level: u8) -> Pixels {
+    assemble(source, level, |block| Some(Pixels::of(block).0)).unwrap()
+}
+
+/// A whole level's mask, if it has one.
+pub fn whole_mask(source: &dyn BlockSource, level: u8) -> Option<Pixels> {
+    assemble(source, level, |block| block.mask.clone())
+}
+
+fn assemble(source: &dyn BlockSource, level: u8, part: impl Fn(&Block) -> Option<Vec<u8>>) -> Option<Pixels> {
     let (width, height) = level_size(source, level);
     let (columns, rows) = source.blocks_touching(level, &Rect::of_size(width, height));
     let mut out = Vec::new();
@@ -56,8 +65,9 @@ pub fn whole(source: &dyn BlockSource, level: u8) -> Pixels {
         for column in columns.clone() {
             let block = source.decode(level, column, row).unwrap();
             assert_eq!(block.rect, source.block_rect(level, column, row));
-            let pixels = Pixels::of(&block).0;
+            let pixels = part(&block)?;
             let size = pixels.len() / block.rect.area();
+            assert_eq!(pixels.len(), size * block.rect.area());
             out.resize(width * height * size, 0xaa);
             for (y, line) in pixels.chunks(block.rect.width() * size).enumerate() {
                 let at = ((block.rect.y0 as usize + y) * width + block.rect.x0 as usize) * size;
@@ -65,5 +75,5 @@ pub fn whole(source: &dyn BlockSource, level: u8) -> Pixels {
             }
         }
     }
-    Pixels(out)
+    Some(Pixels(out))
 }

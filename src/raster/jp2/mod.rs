@@ -19,7 +19,9 @@ use std::path::{Path, PathBuf};
 use self::axis::Axis;
 use self::boxes::Boxes;
 use self::codestream::{Codestream, Component, Tiles};
-use super::{BandInfo, Block, BlockSource, Bytes, Georef, Jp2Decoder, OpenOptions, RasterInfo, SampleType};
+use super::{
+    geokeys, BandInfo, Block, BlockSource, Bytes, Georef, Jp2Decoder, OpenOptions, RasterInfo, SampleType,
+};
 use crate::error::{Error, InFile, Result};
 use crate::tile::Rect;
 
@@ -149,10 +151,11 @@ impl Jp2Source {
     }
 }
 
-/// Georeferencing of the first XML box that has one.
+/// Georeferencing of the first XML box that has one, else of the GeoJP2 box.
 fn georef(file: &[u8], boxes: &Boxes) -> Option<Georef> {
     let xml = |range: &Range<usize>| std::str::from_utf8(file.get(range.clone())?).ok();
-    boxes.xml.iter().filter_map(xml).find_map(gml::georef)
+    let geotiff = || geokeys::georef_of_geojp2(file.get(boxes.geotiff.clone()?)?);
+    boxes.xml.iter().filter_map(xml).find_map(gml::georef).or_else(geotiff)
 }
 
 fn info_of(codestream: &Codestream, alpha: Option<usize>, georef: Option<Georef>) -> RasterInfo {
