@@ -1,0 +1,110 @@
+//! What is made ready for a kernel call at load, and the call itself.
+
+use super::args::Args;
+use super::blur::{self, BlurWeights};
+use super::conv::{Operands, PackedConv};
+use super::pool::Pool;
+use super::resize::{self, ResizeTables};
+use super::{map, matmul, pooling, reduce};
+use crate::kernel::conv::Conv2dParams;
+use crate::kernel::Kernel;
+use crate::plan::Choice;
+use crate::Result;
+
+/// Tables and packed weights of one call.
+pub(super) enum Prepared {
+    /// Nothing.
+    None,
+    /// Weights.
+    Conv(Box<PackedConv>),
+    /// Taps.
+    Resize(ResizeTables),
+    /// Weights of the taps.
+    Blur(BlurWeights),
+}
+
+impl Prepared {
+    /// Tables of a call; `weights` gives a convolution's.
+    pub fn new(kernel: &Kernel, weights: impl FnOnce() -> Result<Vec<f32>>) -> Result<Self> {
+        Ok(match kernel {
+            Kernel::Conv2d(p) => Prepared::Conv(Box::new(PackedConv::new(p, &weights()?)?)),
+            Kernel::Resize(p) => Prepared::Resize(ResizeTables::new(p)?),
+            Kernel::Blur(p) => Prepared::Blur(BlurWeights::new(p)),
+            _ => Prepared::None,
+        })
+    }
+}
+
+/// The implementation of a kernel on so many threads.
+pub(super) fn choose(kernel: &Kernel, threads: usize) -> Result<Choice> {
+    let choice = |entry| Ok(Choice { entry, workspace: 0 });
+    match kernel {
+        Kernel::Conv2d(p) => {
+            Ok(Choice { entry: "conv2d_fwd_f32__direct", workspace: PackedConv::scratch_len(p, threads)? })
+        }
+        Kernel::Map(_) => choice("map_fwd_f32__runs"),
+        Kernel::Resize(_) => choice("resize_fwd_f32__rows"),
+        Kernel::Blur(p) => Ok(Choice { entry: "blur_fwd_f32__separable", workspace: blur::scratch_len(p) }),
+        Kernel::Pool(_) => choice("pool_fwd_f32__rows"),
+        Kernel::Reduce(_) => choice("reduce_fwd_f32__lines"),
+        Kernel::Softmax(_) => choice("softmax_fwd_f32__lines"),
+        Kernel::Matmul(_) => choice("matmul_fwd_f32__dot"),
+    }
+}
+
+/// Runs one call.
+///
+/// # Safety
+/// As [`Args`] says for the spans of `kernel`; `prepared` was made for it; scratch, as long as the
+/// choice says, overlaps nothing.
+pub(super) unsafe fn run(
+    kernel: &Kernel,
+    prepared: &Prepared,
+    args: &Args,
+    scratch: &mut [f32],
+    pool: &Pool,
+) -> Result<()> {
+    // SAFETY: as this function's.
+    unsafe {
+        match (kernel, prepared) {
+            (Kernel::Conv2d(p), Prepared::Conv(packed)) => convolve(p, packed, args, scratch, pool)?,
+            (Kernel::Map(p), _) => map::run(p, args, pool)?,
+            (Kernel::Resize(p), Prepared::Resize(tables)) => resize::run(p, tables, args, pool),
+            (Kernel::Blur(p), Prepared::Blur(weights)) => blur::run(p, weights, args, scratch, pool),
+            (Kernel::Pool(p), _) => pooling::run(p, args, pool),
+            (Kernel::Reduce(p), _) => reduce::run(p, args, pool)?,
+            (Kernel::Softmax(p), _) => reduce::softmax(p, args, pool),
+            (Kernel::Matmul(p), _) => matmul::run(p, args, pool),
+            (Kernel::Conv2d(_) | Kernel::Resize(_) | Kernel::Blur(_), _) => {
+                return Err(crate::Error::device(format!("{} was not prepared", kernel.name())))
+            }
+        }
+    }
+    Ok(())
+}
+
+/// # Safety
+/// As [`run`].
+unsafe fn convolve(
+    p: &Conv2dParams,
+    packed: &PackedConv,
+    args: &Args,
+    scratch: &mut [f32],
+    pool: &Pool,
+) -> Result<()> {
+    let mut next = 2;
+    let mut vector = |len: usize| {
+        if len == 0 {
+            return &[][..];
+        }
+        next += 1;
+        // SAFETY: an operand readable for its span, which nobody writes.
+        unsafe { std::slice::from_raw_parts(args.x[next - 1], len) }
+    };
+    let bias = vector(if p.epilogue.has_bias == 1 { p.c_out as usize } else { 0 });
+    let slope = vector(p.epilogue.slopes(p.c_out as usize));
+    let residuals = [args.x[next], args.x.get(next + 1).copied().unwrap_or(std::ptr::null())];
+    let operands = Operands { x: args.x[0], y: args.y, bias, slope, residuals };
+    // SAFETY: as this function's.
+    unsafe { packed.run(p, &operands, scratch, pool) }
+}

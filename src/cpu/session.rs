@@ -1,0 +1,179 @@
+//! The CPU device: loads plans, packs weights, runs steps.
+
+use std::sync::Arc;
+
+use super::args::{Args, MAX_OPERANDS};
+use super::execute::{self, Prepared};
+use super::load::Constants;
+use super::pool::Pool;
+use crate::kernel::Kernel;
+use crate::memory::Arena;
+use crate::plan::{Choice, Device, Kernels, Plan, Region, Session, Slot};
+use crate::tensor::TensorStore;
+use crate::{Error, Result};
+
+/// The CPU with a fixed number of threads.
+#[derive(Clone)]
+pub struct Cpu {
+    pool: Arc<Pool>,
+}
+
+impl Cpu {
+    /// The CPU with so many threads.
+    ///
+    /// # Errors
+    /// `Device` when the system refuses to start them.
+    pub fn new(threads: usize) -> Result<Self> {
+        Ok(Self { pool: Arc::new(Pool::new(threads)?) })
+    }
+
+    /// The threads kernels run on.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+}
+
+impl Kernels for Cpu {
+    fn choose(&self, kernel: &Kernel) -> Result<Choice> {
+        execute::choose(kernel, self.pool.threads())
+    }
+}
+
+impl Device for Cpu {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn kernels(&self) -> &dyn Kernels {
+        self
+    }
+
+    fn load(&self, plan: Arc<Plan>, weights: &dyn TensorStore) -> Result<Box<dyn Session>> {
+        check_places(&plan)?;
+        let pool = self.pool.clone();
+        let mut constants = Constants::new(&plan, weights, &pool);
+        let mut prepared = Vec::with_capacity(plan.steps.len());
+        for step in &plan.steps {
+            prepared.push(constants.prepare(step)?);
+        }
+        let constants = constants.kept();
+        let shared = Arc::new(Shared { plan, constants, prepared, pool });
+        Ok(Box::new(CpuSession::new(shared)?))
+    }
+}
+
+/// Every operand and result lies within its region, and results in regions that may be written.
+fn check_places(plan: &Plan) -> Result<()> {
+    let fits = |slot: Slot, span: usize| {
+        slot.offset.checked_add(span).is_some_and(|end| end <= plan.region_len(slot.region))
+    };
+    for (step, at_load) in
+        plan.steps.iter().map(|s| (s, false)).chain(plan.load_steps.iter().map(|s| (s, true)))
+    {
+        let n = step.operands.len();
+        let reads = step.operands.iter().enumerate().all(|(k, slot)| {
+            fits(*slot, step.kernel.x_span(k)) && (!at_load || matches!(slot.region, Region::Const(_)))
+        });
+        let writes = match step.y.region {
+            Region::Arena | Region::Output(_) => !at_load,
+            Region::Const(_) => at_load,
+            Region::Input(_) => false,
+        };
+        if n != step.kernel.operands()
+            || n > MAX_OPERANDS
+            || !reads
+            || !writes
+            || !fits(step.y, step.kernel.y_span())
+        {
+            return Err(Error::device(format!("the plan's step {} does not fit its memory", step.label)));
+        }
+    }
+    Ok(())
+}
+
+/// What all sessions of a loaded plan read.
+struct Shared {
+    plan: Arc<Plan>,
+    constants: Vec<Vec<f32>>,
+    prepared: Vec<Prepared>,
+    pool: Arc<Pool>,
+}
+
+/// A loaded plan with memory of its own.
+struct CpuSession {
+    shared: Arc<Shared>,
+    arena: Arena,
+    workspace: Arena,
+    inputs: Vec<Arena>,
+    outputs: Vec<Arena>,
+}
+
+impl CpuSession {
+    fn new(shared: Arc<Shared>) -> Result<Self> {
+        let plan = &shared.plan;
+        let ports = |ports: &[crate::plan::Port]| -> Result<Vec<Arena>> {
+            ports.iter().map(|p| Arena::new(p.shape.numel())).collect()
+        };
+        Ok(Self {
+            arena: Arena::new(plan.arena)?,
+            workspace: Arena::new(plan.workspace)?,
+            inputs: ports(&plan.inputs)?,
+            outputs: ports(&plan.outputs)?,
+            shared,
+        })
+    }
+
+    fn address(&self, slot: Slot) -> *mut f32 {
+        let start = match slot.region {
+            Region::Arena => self.arena.as_ptr(),
+            Region::Const(k) => self.shared.constants[k].as_ptr().cast_mut(),
+            Region::Input(k) => self.inputs[k].as_ptr(),
+            Region::Output(k) => self.outputs[k].as_ptr(),
+        };
+        start.wrapping_add(slot.offset)
+    }
+
+    fn steps(&mut self) -> Result<()> {
+        let shared = self.shared.clone();
+        for (step, prepared) in shared.plan.steps.iter().zip(&shared.prepared) {
+            let mut args = Args { x: [std::ptr::null(); MAX_OPERANDS], y: self.address(step.y) };
+            for (x, slot) in args.x.iter_mut().zip(&step.operands) {
+                *x = self.address(*slot);
+            }
+            let scratch = self.workspace.as_mut_slice();
+            // SAFETY: `check_places` holds every operand within its region; plans keep what a step
+            // writes apart from what it reads, save where a kernel allows both to coincide; the
+            // session is borrowed exclusively.
+            unsafe { execute::run(&step.kernel, prepared, &args, scratch, &shared.pool) }
+                .map_err(|e| e.while_doing(&step.label))?;
+        }
+        Ok(())
+    }
+}
+
+impl Session for CpuSession {
+    fn plan(&self) -> &Plan {
+        &self.shared.plan
+    }
+
+    fn another(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(Self::new(self.shared.clone())?))
+    }
+
+    fn input(&mut self, index: usize) -> &mut [f32] {
+        self.inputs[index].as_mut_slice()
+    }
+
+    fn run(&mut self) -> Result<()> {
+        if cfg!(debug_assertions) {
+            self.arena.as_mut_slice().fill(f32::NAN);
+        }
+        let pool = self.shared.pool.clone();
+        pool.install(|| self.steps())
+    }
+
+    fn output(&self, index: usize) -> &[f32] {
+        // SAFETY: outputs are written in `run` only, which borrows the session exclusively.
+        unsafe { self.outputs[index].as_slice() }
+    }
+}

@@ -1,0 +1,157 @@
+"""Makes cases.json: operators evaluated by PyTorch in float64, for tests/ops.
+
+Usage: python make.py > cases.json   (needs torch; kornia's resize is written out below)
+"""
+
+import json
+import sys
+
+import torch
+import torch.nn.functional as F
+
+torch.manual_seed(7)
+CASES = {}
+
+
+def rand(*shape):
+    """Values with few digits, so that the file is small and float32 holds them exactly."""
+    return torch.randint(-64, 65, shape).double() / 32
+
+
+def case(name, y, x=(), params=None):
+    def dump(t):
+        return {"shape": list(t.shape), "data": [float(f"{v:.9g}") for v in t.flatten().tolist()]}
+
+    CASES[name] = {
+        "x": [dump(t) for t in x],
+        "params": {k: dump(t) for k, t in (params or {}).items()},
+        "y": dump(y),
+    }
+
+
+def gaussian(sigma, taps):
+    at = torch.arange(taps).double() - taps // 2
+    w = torch.exp(-at * at / (2 * sigma * sigma))
+    return w / w.sum()
+
+
+def kornia_resize(x, size):
+    q = [x.shape[2] / size[0], x.shape[3] / size[1]]
+    if max(q) > 1:
+        sigma = [max((v - 1) / 2, 0.001) for v in q]
+        taps = [int(max(4 * s, 3)) for s in sigma]
+        taps = [t + 1 if t % 2 == 0 else t for t in taps]
+        kernel = torch.outer(gaussian(sigma[0], taps[0]), gaussian(sigma[1], taps[1]))
+        c = x.shape[1]
+        pad = (taps[1] // 2, taps[1] // 2, taps[0] // 2, taps[0] // 2)
+        x = F.conv2d(F.pad(x, pad, mode="reflect"), kernel.expand(c, 1, *kernel.shape), groups=c)
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def convolutions():
+    x, w, b = rand(2, 4, 7, 9), rand(6, 4, 3, 3), rand(6)
+    case("conv_same", F.conv2d(x, w, b, padding=1), [x], {"w": w, "b": b})
+    wg = rand(6, 2, 3, 2)
+    y = F.conv2d(x, wg, None, stride=(2, 1), padding=(2, 1), dilation=(2, 3), groups=2)
+    case("conv_groups", y, [x], {"w": wg})
+    w5 = rand(3, 4, 5, 5)
+    y = F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), w5, None)
+    case("conv_reflect", y, [x], {"w": w5})
+    w4 = rand(5, 4, 4, 4)
+    case("conv_even", F.conv2d(x, w4, None, stride=2, padding=1), [x], {"w": w4})
+    case("conv_leaky", F.leaky_relu(F.conv2d(x, w, b, padding=1), 0.2), [x], {"w": w, "b": b})
+    s1, s6 = torch.tensor([0.25]).double(), rand(6)
+    case("conv_prelu_shared", F.prelu(F.conv2d(x, w, b, padding=1), s1), [x], {"w": w, "b": b, "s": s1})
+    case("conv_prelu_channel", F.prelu(F.conv2d(x, w, b, padding=1), s6), [x], {"w": w, "b": b, "s": s6})
+    r0, r1 = rand(2, 6, 7, 9), rand(2, 6, 7, 9)
+    y = r1 + 0.5 * (r0 + 0.25 * torch.relu(F.conv2d(x, w, b, padding=1)))
+    case("conv_residuals", y, [x, r0, r1], {"w": w, "b": b})
+    up = F.interpolate(x, scale_factor=2, mode="nearest")
+    case("conv_upsampled", F.leaky_relu(F.conv2d(up, w, b, padding=1), 0.2), [x], {"w": w, "b": b})
+    weight, bias, mean, var = rand(6), rand(6), rand(6), rand(6).abs() + 0.5
+    p = {"weight": weight, "bias": bias, "mean": mean, "var": var}
+    y = F.relu(F.batch_norm(F.conv2d(x, w, b, padding=1), mean, var, weight, bias, False, 0.1, 1e-3))
+    case("conv_norm_relu", y, [x], {"w": w, "b": b, **p})
+    y = F.batch_norm(F.conv2d(x, w, None, padding=1), mean, var, weight, bias, False, 0.1, 1e-3)
+    case("conv_norm", y, [x], {"w": w, **p})
+
+
+def dense_block():
+    x = rand(2, 4, 6, 5)
+    ws = [rand(2, 4 + 2 * k, 3, 3) / 4 for k in range(3)] + [rand(4, 10, 3, 3) / 4]
+    xs = [x]
+    for w in ws[:3]:
+        xs.append(F.leaky_relu(F.conv2d(torch.cat(xs, 1), w, padding=1), 0.25))
+    y = x + 0.25 * F.conv2d(torch.cat(xs, 1), ws[3], padding=1)
+    case("dense_block", y, [x], {f"w{k}": w for k, w in enumerate(ws)})
+
+
+def element_wise():
+    x, z = rand(2, 3, 4, 5), rand(2, 3, 4, 5)
+    v, s1, s3 = rand(3), torch.tensor([0.25]).double(), rand(3)
+    case("bias", x + v.view(1, 3, 1, 1), [x], {"b": v})
+    case("relu", F.relu(x), [x])
+    case("leaky_relu", F.leaky_relu(x, 0.125), [x])
+    case("prelu_shared", F.prelu(x, s1), [x], {"s": s1})
+    case("prelu_channel", F.prelu(x, s3), [x], {"s": s3})
+    case("sigmoid", torch.sigmoid(x), [x])
+    case("softmax", F.softmax(x, 1), [x])
+    case("softmax_last", F.softmax(x, 3), [x])
+    case("add", x + z, [x, z])
+    case("scaled_add", x + 0.2 * z, [x, z])
+    case("mul", x * z, [x, z])
+    case("scale", 0.2 * x, [x])
+    weight, bias, mean, var = rand(3), rand(3), rand(3), rand(3).abs() + 0.5
+    y = F.batch_norm(x, mean, var, weight, bias, False, 0.1, 1e-5)
+    case("batch_norm", y, [x], {"weight": weight, "bias": bias, "mean": mean, "var": var})
+    w, b, t = rand(4, 5), rand(4), rand(2, 3, 5)
+    case("linear", F.linear(t, w, b), [t], {"w": w, "b": b})
+    case("linear_no_bias", F.linear(t, w), [t], {"w": w})
+
+
+def moves():
+    x, z, t = rand(2, 3, 4, 6), rand(2, 2, 4, 6), rand(1, 5, 2, 3, 4)
+    case("concat", torch.cat([x, z, x], 1), [x, z])
+    case("concat_rows", torch.cat([x, x[:, :, :1]], 2), [x])
+    case("slice_channels", F.relu(x[:, 1:3]), [x])
+    case("slice_columns", F.relu(x[:, :, :, 2:5]), [x])
+    case("reshape", F.relu(x.reshape(3, 8, 6)), [x])
+    case("reshape_slice", F.relu(x[:, 1:3].reshape(16, 6)), [x])
+    case("permute", x.permute(2, 0, 3, 1), [x])
+    case("pad_axis", F.pad(t, (0, 0, 0, 0, 0, 0, 1, 2)), [t])
+    case("pixel_shuffle", F.pixel_shuffle(rand_shuffle := rand(2, 8, 3, 4), 2), [rand_shuffle])
+    case("pixel_unshuffle", F.pixel_unshuffle(x, 2), [x])
+    half = t[:, :4]
+    pairs = torch.cat([half[:, :2], half[:, 2:]], 2)
+    case("pair_frames", F.relu(pairs), [t])
+
+
+def images():
+    x = rand(2, 3, 6, 7)
+    for mode in ["nearest", "bilinear", "bicubic"]:
+        for size in [(12, 14), (9, 5), (3, 7)]:
+            corners = {} if mode == "nearest" else {"align_corners": False}
+            y = F.interpolate(x, size=size, mode=mode, **corners)
+            case(f"{mode}_{size[0]}x{size[1]}", y, [x])
+    big = rand(1, 2, 20, 17)
+    for size in [(8, 17), (5, 6), (24, 9), (24, 30)]:
+        case(f"kornia_{size[0]}x{size[1]}", kornia_resize(big, size), [big])
+    case("max_pool", F.max_pool2d(x, 3, 2, 1), [x])
+    case("max_pool_even", F.max_pool2d(x, 2), [x])
+    case("avg_pool", F.avg_pool2d(x, 3, 2, 1), [x])
+    case("avg_pool_inside", F.avg_pool2d(x, (3, 2), (1, 2), (1, 1), count_include_pad=False), [x])
+
+
+def reductions():
+    for frames in [1, 4, 5]:
+        t = rand(2, frames, 3, 4)
+        case(f"median_{frames}", t.median(1).values, [t])
+    t = rand(3, 5, 4)
+    case("max_last", t.amax(2), [t])
+    case("max_first", t.amax(0), [t])
+    case("mean", t.mean(1), [t])
+
+
+for make in [convolutions, dense_block, element_wise, moves, images, reductions]:
+    make()
+json.dump(CASES, sys.stdout, separators=(",", ":"))
