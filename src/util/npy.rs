@@ -26,9 +26,14 @@ enum Element {
     F16,
     F32,
     F64,
+    Bool,
     U8,
     U16,
+    U32,
+    I8,
     I16,
+    I32,
+    I64,
 }
 
 impl Element {
@@ -37,19 +42,24 @@ impl Element {
             "<f2" => Self::F16,
             "<f4" => Self::F32,
             "<f8" => Self::F64,
+            "|b1" => Self::Bool,
             "|u1" => Self::U8,
             "<u2" => Self::U16,
+            "<u4" => Self::U32,
+            "|i1" => Self::I8,
             "<i2" => Self::I16,
+            "<i4" => Self::I32,
+            "<i8" => Self::I64,
             _ => return None,
         })
     }
 
     fn size(self) -> usize {
         match self {
-            Self::U8 => 1,
+            Self::Bool | Self::U8 | Self::I8 => 1,
             Self::F16 | Self::U16 | Self::I16 => 2,
-            Self::F32 => 4,
-            Self::F64 => 8,
+            Self::F32 | Self::U32 | Self::I32 => 4,
+            Self::F64 | Self::I64 => 8,
         }
     }
 
@@ -61,14 +71,19 @@ impl Element {
             Self::F16 => each(bytes, |b| half::f16::from_le_bytes(b).to_f32()),
             Self::F32 => each(bytes, f32::from_le_bytes),
             Self::F64 => each(bytes, |b| f64::from_le_bytes(b) as f32),
+            Self::Bool => each(bytes, |[b]| f32::from(b != 0)),
             Self::U8 => each(bytes, |[b]| f32::from(b)),
             Self::U16 => each(bytes, |b| f32::from(u16::from_le_bytes(b))),
+            Self::U32 => each(bytes, |b| u32::from_le_bytes(b) as f32),
+            Self::I8 => each(bytes, |b| f32::from(i8::from_le_bytes(b))),
             Self::I16 => each(bytes, |b| f32::from(i16::from_le_bytes(b))),
+            Self::I32 => each(bytes, |b| i32::from_le_bytes(b) as f32),
+            Self::I64 => each(bytes, |b| i64::from_le_bytes(b) as f32),
         }
     }
 }
 
-/// Reads a `.npy` file of floats (or small integers) as f32.
+/// Reads a `.npy` file of floats or whole numbers as f32, rounded to nearest where f32 lacks the digits.
 ///
 /// # Errors
 /// `Io`; `Format` for a file that is not one; `Unsupported` for other element types and
@@ -80,7 +95,10 @@ pub fn read(path: &Path) -> Result<Array> {
 }
 
 /// Reads a `.npy` stream of at most `length` bytes.
-fn read_from(source: &mut impl Read, length: u64) -> Result<Array> {
+///
+/// # Errors
+/// As [`read`].
+pub fn read_from(source: &mut impl Read, length: u64) -> Result<Array> {
     let not_npy = || Error::format("not a .npy file");
     let mut start = [0u8; 8];
     source.read_exact(&mut start).map_err(|_| not_npy())?;
@@ -210,6 +228,34 @@ mod tests {
             let array = parse(&file).unwrap();
             assert_eq!(&*array.shape, shape);
             assert_eq!(array.data, [0.0, -1.5, f32::MAX, 1e-40, 5.0, 6.0]);
+        }
+    }
+
+    /// Headers as NumPy 2 writes them: versions 1 and 3, a vector and a scalar.
+    #[test]
+    fn every_element_type_widens() {
+        let file = |version: u8, descr: &str, shape: &str, data: &[u8]| {
+            let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+            let length = (header.len() as u32).to_le_bytes();
+            let length = if version == 1 { &length[..2] } else { &length[..] };
+            [&b"\x93NUMPY"[..], &[version, 0], length, header.as_bytes(), data].concat()
+        };
+        for version in [1, 2, 3] {
+            for (descr, data, value) in [
+                ("<f2", &[0x00, 0xc1][..], -2.5),
+                ("<f8", &(-2.5f64).to_le_bytes(), -2.5),
+                ("|b1", &[1], 1.0),
+                ("|u1", &[200], 200.0),
+                ("<u2", &[0, 200], 51200.0),
+                ("<u4", &[0, 0, 0, 128], 2147483648.0),
+                ("|i1", &[200], -56.0),
+                ("<i2", &[0, 200], -14336.0),
+                ("<i4", &(-70000i32).to_le_bytes(), -70000.0),
+                ("<i8", &(1i64 << 40).to_le_bytes(), 1099511627776.0),
+            ] {
+                assert_eq!(parse(&file(version, descr, "(1,)", data)).unwrap().data, [value], "{descr}");
+                assert_eq!(parse(&file(version, descr, "()", data)).unwrap().shape.len(), 0);
+            }
         }
     }
 

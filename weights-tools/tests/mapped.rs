@@ -73,8 +73,11 @@ fn resident() -> Option<u64> {
 #[test]
 fn a_gigabyte_is_inspected_without_being_read() {
     let folder = tempfile::tempdir().unwrap();
-    let makers: [(&str, fn(&Path)); 3] =
-        [("zip.pth", sparse_zip), ("legacy.pth", sparse_legacy), ("x.safetensors", sparse_safetensors)];
+    let makers = [
+        ("zip.pth", sparse_zip as fn(&Path)),
+        ("legacy.pth", sparse_legacy),
+        ("x.safetensors", sparse_safetensors),
+    ];
     for (name, make) in makers {
         let path = folder.path().join(name);
         make(&path);
