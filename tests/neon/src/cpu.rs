@@ -1,0 +1,8 @@
+//! The kernels, and what they stand on.
+
+#[path = "../../../src/cpu/conv/mod.rs"]
+pub mod conv;
+#[path = "../../../src/cpu/isa.rs"]
+pub mod isa;
+#[path = "../../../src/cpu/pool.rs"]
+pub mod pool;

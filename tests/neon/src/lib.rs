@@ -1,0 +1,8 @@
+//! The CPU kernels' sources, compiled alone: see `Cargo.toml`.
+
+pub mod cpu;
+#[path = "../../../src/error.rs"]
+pub mod error;
+pub mod kernel;
+
+pub use error::{Error, Result};
