@@ -1,6 +1,9 @@
 //! Scenes: coordinate systems and warping against GDAL, products, series on one grid.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod made;
 mod npy;
+mod products;
 mod series;
 mod warp;
 

@@ -130,17 +130,11 @@ fn pixels_of(date: &Date, georef: &Georef, extent: Extent) -> Result<Rect> {
     let b = Bounds::around(&pixels).ok_or_else(|| Error::format("a grid with a singular transform"))?;
     // Edges that meet up to rounding do not cost a pixel.
     const SNAP: f64 = 1e-3;
+    let inwards = extent == Extent::Intersection;
     let limit = |v: f64| v.clamp(-1e12, 1e12) as i64;
-    let (low, high): (fn(f64) -> f64, fn(f64) -> f64) = match extent {
-        Extent::Intersection => (|v| (v - SNAP).ceil(), |v| (v + SNAP).floor()),
-        _ => (|v| (v + SNAP).floor(), |v| (v - SNAP).ceil()),
-    };
-    Ok(Rect {
-        x0: limit(low(b.west)),
-        y0: limit(low(b.south)),
-        x1: limit(high(b.east)),
-        y1: limit(high(b.north)),
-    })
+    let low = |v: f64| limit(if inwards { (v - SNAP).ceil() } else { (v + SNAP).floor() });
+    let high = |v: f64| limit(if inwards { (v + SNAP).floor() } else { (v - SNAP).ceil() });
+    Ok(Rect { x0: low(b.west), y0: low(b.south), x1: high(b.east), y1: high(b.north) })
 }
 
 fn placed(date: &Date) -> Result<&Georef> {

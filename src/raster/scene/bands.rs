@@ -87,7 +87,7 @@ pub fn pick(date: &DateFiles, wanted: &[Wanted], options: &OpenOptions) -> Resul
     let mut picks = Vec::new();
     for want in wanted {
         let Some((file, bands)) = finder.find(want)? else {
-            return finder.by_position(wanted)?.ok_or(()).or_else(|()| Err(missing(date, want, options)));
+            return finder.by_position(wanted)?.ok_or_else(|| missing(date, want, options));
         };
         let name = match want {
             Wanted::Tci => Some("TCI"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::raster::safe::{is_product, FileName, Product};
-use crate::raster::{open, open_path, BlockSource, OpenOptions};
+use crate::raster::{open, open_path, BlockSource, Bytes, OpenOptions};
 
 /// Most files looked at in one folder.
 const MAX_FILES: usize = 100_000;
@@ -41,14 +41,25 @@ pub struct DateFiles {
 }
 
 impl DateFiles {
+    /// Bytes of one of the files.
+    ///
+    /// # Errors
+    /// As [`Bytes::map`], and `Unsupported` for an image compressed inside a zip.
+    pub fn bytes(&self, file: &Candidate) -> Result<Bytes> {
+        match (&self.product, &file.entry) {
+            (Some(product), Some(entry)) => product.store.bytes(entry),
+            _ => Bytes::map(&file.path),
+        }
+    }
+
     /// Opens one of the files.
     ///
     /// # Errors
     /// As [`open`].
     pub fn open(&self, file: &Candidate, options: &OpenOptions) -> Result<Box<dyn BlockSource>> {
-        match (&self.product, &file.entry) {
-            (Some(product), Some(entry)) => open(product.store.bytes(entry)?, &file.path, options),
-            _ => open_path(&file.path, options),
+        match &file.entry {
+            Some(_) => open(self.bytes(file)?, &file.path, options),
+            None => open_path(&file.path, options),
         }
     }
 

@@ -7,6 +7,7 @@
 mod align;
 mod bands;
 mod date;
+mod describe;
 mod discover;
 mod grid;
 mod layer;
@@ -14,6 +15,7 @@ mod options;
 mod radiometry;
 mod series;
 
+pub use describe::{describe, BandReport, DateReport, FileReport, ProductReport, SceneReport};
 pub use grid::{crop, MercatorGrid, Window, MERCATOR_EDGE, Z17_PIXEL};
 pub use options::{Extent, NodataChoice, OffsetChoice, SeriesOptions, Target};
 pub use series::Series;
