@@ -10,6 +10,7 @@ mod geokeys;
 mod info;
 pub mod jp2;
 mod open;
+pub mod png;
 pub mod safe;
 pub mod scene;
 mod sink;

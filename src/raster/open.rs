@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{jp2, tiff, BlockSource, Bytes};
+use super::{jp2, png, tiff, BlockSource, Bytes};
 use crate::error::{Error, InFile, Result};
 
 /// Bounds on what a file may make the program allocate. Checked before anything is allocated.
@@ -55,6 +55,8 @@ pub fn open(bytes: Bytes, name: &Path, options: &OpenOptions) -> Result<Box<dyn 
         jp2::Jp2Source::open(bytes, name, options).map(|s| Box::new(s) as _)
     } else if tiff::sniff(&bytes) {
         tiff::TiffSource::open(bytes, name, options).map(|s| Box::new(s) as _)
+    } else if png::sniff(&bytes) {
+        png::PngSource::open(bytes, name, options).map(|s| Box::new(s) as _)
     } else if bytes.is_empty() {
         Err(Error::format("the file is empty"))
     } else {
