@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::plan::Device;
+use crate::reference::Reference;
 
 /// The device of `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,6 +15,8 @@ pub enum DevicePick {
     Auto,
     /// The processor.
     Cpu,
+    /// Plain loops in f64: slow, for comparisons.
+    Reference,
     /// The CUDA device of that index.
     Cuda(usize),
 }
@@ -24,6 +28,7 @@ impl FromStr for DevicePick {
         match text.trim().to_ascii_lowercase().as_str() {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
+            "reference" => Ok(Self::Reference),
             "cuda" => Ok(Self::Cuda(0)),
             other => other
                 .strip_prefix("cuda:")
@@ -41,19 +46,22 @@ impl fmt::Display for DevicePick {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
+            Self::Reference => f.write_str("reference"),
             Self::Cuda(index) => write!(f, "cuda:{index}"),
         }
     }
 }
 
 impl DevicePick {
-    /// The device that will run: never another than the one asked for.
+    /// Opens the device on `threads` threads (0: as many as the processor has); never another
+    /// device than the one asked for.
     ///
     /// # Errors
-    /// `Device` for CUDA, which this build does not have.
-    pub fn resolve(self) -> Result<Self> {
+    /// `Device` for CUDA, which this build does not have, and when threads cannot be started.
+    pub fn open(self, _threads: usize) -> Result<Box<dyn Device>> {
         match self {
-            Self::Auto | Self::Cpu => Ok(Self::Cpu),
+            Self::Auto | Self::Cpu => Ok(Box::new(Reference::<f32>::new())),
+            Self::Reference => Ok(Box::new(Reference::<f64>::new())),
             Self::Cuda(_) => Err(Error::device(format!(
                 "--device {self}: this build has no CUDA device; use --device cpu"
             ))),
@@ -74,7 +82,7 @@ mod tests {
             assert_eq!(pick.to_string(), text.to_lowercase());
         }
         assert!("cuda:x".parse::<DevicePick>().is_err());
-        assert_eq!(DevicePick::Auto.resolve().unwrap(), DevicePick::Cpu);
-        assert_eq!(DevicePick::Cuda(0).resolve().unwrap_err().kind(), crate::Kind::Device);
+        assert_eq!(DevicePick::Auto.open(1).unwrap().name(), "cpu");
+        assert!(DevicePick::Cuda(0).open(1).is_err_and(|error| error.kind() == crate::Kind::Device));
     }
 }

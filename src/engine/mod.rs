@@ -2,8 +2,12 @@
 
 mod describe;
 mod device;
+mod forward;
 mod model;
+mod session;
 
 pub use describe::Description;
 pub use device::DevicePick;
+pub use forward::{forward, input_size};
 pub use model::{LoadedModel, ModelOptions, CONFIG_KEY, FAMILY_KEY, SOURCE_KEY};
+pub use session::{Engine, Session};

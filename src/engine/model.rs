@@ -42,20 +42,32 @@ impl LoadedModel {
     /// `Format`, `Unsupported`, `Limit` or `Io` from the files, `Weights` when the tensors are no known
     /// network's, `Usage` for options that contradict them.
     pub fn open(path: &Path, options: ModelOptions<'_>) -> Result<Self> {
+        Self::load(options, |key| Weights::open(path, key)).in_file(path)
+    }
+
+    /// The same for a weights file that is in memory; `name` stands for its path.
+    ///
+    /// # Errors
+    /// As [`LoadedModel::open`].
+    pub fn from_bytes(name: &Path, bytes: Vec<u8>, options: ModelOptions<'_>) -> Result<Self> {
+        Self::load(options, |key| Weights::from_bytes(name, bytes, key)).in_file(name)
+    }
+
+    fn load(options: ModelOptions<'_>, open: impl FnOnce(Option<&str>) -> Result<Weights>) -> Result<Self> {
         let mut told = Options::default();
         if let Some(config) = options.config {
             told.read_yml(config)?;
         }
         told.set(options.set);
         let key = options.param_key.or_else(|| told.text("param_key"));
-        let weights = Weights::open(path, key)?;
+        let weights = open(key)?;
         let mut warnings = Vec::new();
-        if let Some(key) = key.filter(|key| *key != weights.wrapper()) {
+        if let Some(key) = key.filter(|key| !came_from(&weights, key)) {
             warnings
                 .push(format!("no state dict {key} in the file; read {} instead", place(weights.wrapper())));
         }
         read_metadata(&weights, &mut told);
-        Self::recognise(weights, &told, warnings).in_file(path)
+        Self::recognise(weights, &told, warnings)
     }
 
     fn recognise(mut weights: Weights, options: &Options, mut warnings: Vec<String>) -> Result<Self> {
@@ -130,6 +142,11 @@ impl LoadedModel {
             (SOURCE_KEY.to_string(), source),
         ])
     }
+}
+
+/// Whether the tensors were under `key`, in this file or in the one it was converted from.
+fn came_from(weights: &Weights, key: &str) -> bool {
+    weights.wrapper() == key || weights.checkpoint().metadata_get("wrapper") == Some(key)
 }
 
 fn place(wrapper: &str) -> &str {

@@ -118,7 +118,7 @@ impl Network for HighResNet {
             frames /= 2;
             let paired = y.slice(1, 0..frames).concat(&[y.slice(1, frames..2 * frames)], 2);
             let fused = self.fuse(b, paired.reshape(&[n * frames, 2 * hidden, h, w]));
-            y = fused.name(&format!("fusion.fusion.{round}")).reshape(&[n, frames, hidden, h, w]);
+            y = fused.reshape(&[n, frames, hidden, h, w]).name(&format!("fusion.fusion.{round}"));
         }
         as_series(self.common.head(b, y.reshape(&[n, hidden, h, w])))
     }

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use weights_tools::{Checkpoint, TensorInfo};
+use weights_tools::{Checkpoint, Limits, TensorInfo};
 
 use super::names::Names;
 use super::rename::{rename, shared_prefix, Rename};
@@ -24,6 +24,8 @@ pub struct Weights {
     wrapper: String,
     tensors: Vec<TensorInfo>,
     by_name: HashMap<String, usize>,
+    /// Of weights in memory; a file's is computed when asked for.
+    sha256: Option<String>,
 }
 
 impl Weights {
@@ -34,6 +36,26 @@ impl Weights {
     /// What `weights-tools` finds wrong with the file.
     pub fn open(path: &Path, key: Option<&str>) -> Result<Self> {
         let checkpoint = Checkpoint::open(path).map_err(Error::from).in_file(path)?;
+        Self::select(path, checkpoint, key, None)
+    }
+
+    /// The same for a file that is in memory; `name` stands for its path.
+    ///
+    /// # Errors
+    /// As [`Weights::open`].
+    pub fn from_bytes(name: &Path, bytes: Vec<u8>, key: Option<&str>) -> Result<Self> {
+        let sha256 = hexadecimal(Sha256::digest(&bytes));
+        let checkpoint =
+            Checkpoint::from_bytes(bytes, &Limits::default()).map_err(Error::from).in_file(name)?;
+        Self::select(name, checkpoint, key, Some(sha256))
+    }
+
+    fn select(
+        path: &Path,
+        checkpoint: Checkpoint,
+        key: Option<&str>,
+        sha256: Option<String>,
+    ) -> Result<Self> {
         let state = checkpoint.select(key).map_err(Error::from).in_file(path)?;
         let wrapper = state.wrapper().to_string();
         let prefix = shared_prefix(&state.names().collect::<Vec<_>>(), PREFIXES).len();
@@ -43,7 +65,7 @@ impl Weights {
             .collect();
         drop(state);
         let mut weights =
-            Self { path: path.to_path_buf(), checkpoint, wrapper, tensors, by_name: HashMap::new() };
+            Self { path: path.to_path_buf(), checkpoint, wrapper, tensors, by_name: HashMap::new(), sha256 };
         weights.index();
         Ok(weights)
     }
@@ -155,19 +177,26 @@ impl Weights {
     /// # Errors
     /// `Io` when the file cannot be read.
     pub fn sha256(&self) -> Result<String> {
+        if let Some(hash) = &self.sha256 {
+            return Ok(hash.clone());
+        }
         let hash = || -> std::io::Result<String> {
             let mut file = File::open(&self.path)?;
             let mut hasher = Sha256::new();
             let mut buffer = vec![0; 1 << 20];
             loop {
                 match file.read(&mut buffer)? {
-                    0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+                    0 => return Ok(hexadecimal(hasher.finalize())),
                     n => hasher.update(&buffer[..n]),
                 }
             }
         };
         hash().map_err(|e| Error::io("cannot read", e)).in_file(&self.path)
     }
+}
+
+fn hexadecimal(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl TensorStore for Weights {

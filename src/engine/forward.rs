@@ -1,0 +1,54 @@
+//! A network on a raw tensor, as people compare it with PyTorch.
+
+use super::model::LoadedModel;
+use super::session::Engine;
+use crate::error::{Error, Result};
+use crate::models::{Frames, InputSize};
+use crate::util::npy::Array;
+
+/// Runs the model on `input`, normalised already, of N,C,H,W or, for networks that take dates
+/// apart, N,T,C,H,W. Gives every output by name, then the taps.
+///
+/// # Errors
+/// `Shape` for an input the network cannot take; as [`Engine::compile`].
+pub fn forward(
+    engine: &Engine,
+    model: &LoadedModel,
+    input: &Array,
+    taps: &[String],
+    budget: Option<u64>,
+) -> Result<Vec<(String, Array)>> {
+    let size = input_size(model, &input.shape)?;
+    let mut session = engine.compile(model, size, taps, budget)?;
+    session.run(&input.data)?;
+    let outputs = session.outputs();
+    Ok(outputs.map(|(name, shape, data)| (name.to_string(), Array { shape, data: data.to_vec() })).collect())
+}
+
+/// The size an input of those extents has for the model.
+///
+/// # Errors
+/// `Shape` when rank or channels are not the model's.
+pub fn input_size(model: &LoadedModel, dims: &[usize]) -> Result<InputSize> {
+    let spec = model.network().input();
+    let (batch, frames, channels, height, width) = match (spec.layout, dims) {
+        (Frames::Stacked, &[n, c, h, w]) => (n, spec.default_frames, c, h, w),
+        (Frames::Apart, &[n, t, c, h, w]) => (n, t, c, h, w),
+        (layout, _) => {
+            let wanted = match layout {
+                Frames::Stacked => "N,C,H,W",
+                Frames::Apart => "N,T,C,H,W",
+            };
+            return Err(Error::shape(format!("an input of {dims:?}, but this network takes {wanted}")));
+        }
+    };
+    let wanted = match spec.layout {
+        Frames::Stacked => spec.default_frames * spec.channels,
+        Frames::Apart => spec.channels,
+    };
+    if channels != wanted {
+        let message = format!("an input of {channels} channels ({dims:?}), but this network takes {wanted}");
+        return Err(Error::shape(message));
+    }
+    Ok(InputSize { batch, frames, height, width })
+}

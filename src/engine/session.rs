@@ -1,0 +1,155 @@
+//! A network compiled for one input size on one device, and run.
+
+use std::sync::Arc;
+
+use super::device::DevicePick;
+use super::model::LoadedModel;
+use crate::error::{Error, InFile, Result};
+use crate::models::{graph, InputSize, OUTPUT};
+use crate::plan::{self, Device, Memory, Plan};
+use crate::tensor::Shape;
+
+/// A device, ready to compile networks for.
+pub struct Engine {
+    device: Box<dyn Device>,
+}
+
+/// A compiled network with its memory. Runs allocate nothing.
+pub struct Session {
+    inner: Box<dyn plan::Session>,
+    output: usize,
+}
+
+impl Engine {
+    /// The device that `pick` says, on `threads` threads (0: as many as the processor has).
+    ///
+    /// # Errors
+    /// `Device` when it cannot be had; never another device than the one asked for.
+    pub fn new(pick: DevicePick, threads: usize) -> Result<Self> {
+        Ok(Self { device: pick.open(threads)? })
+    }
+
+    /// Name of the device.
+    pub fn device_name(&self) -> &'static str {
+        self.device.name()
+    }
+
+    /// What would run and how much memory it would take; nothing is allocated. The named
+    /// intermediates of `taps` become outputs beside the network's own.
+    ///
+    /// # Errors
+    /// `Shape` or `Limit` for a size the network cannot take, `Usage` for a tap that does not exist.
+    pub fn plan(&self, model: &LoadedModel, size: InputSize, taps: &[String]) -> Result<Arc<Plan>> {
+        let mut graph = graph(model.network(), size)?;
+        for tap in taps {
+            graph.tap(tap)?;
+        }
+        Ok(Arc::new(plan::compile(&graph, self.device.kernels())?))
+    }
+
+    /// Compiles for inputs of one size, within `budget` bytes.
+    ///
+    /// # Errors
+    /// As [`Engine::plan`]; `Limit` with the memory's table when the budget is short; what reading
+    /// the weights finds.
+    pub fn compile(
+        &self,
+        model: &LoadedModel,
+        size: InputSize,
+        taps: &[String],
+        budget: Option<u64>,
+    ) -> Result<Session> {
+        let plan = self.plan(model, size, taps)?;
+        let memory = plan.memory();
+        if budget.is_some_and(|budget| memory.total() as u64 > budget) {
+            return Err(over_budget(&memory, budget.unwrap_or_default()));
+        }
+        let output = plan.output(OUTPUT).ok_or_else(|| Error::shape("a network without an output"))?;
+        let inner = self.device.load(plan, model.weights()).in_file(model.weights().path())?;
+        Ok(Session { inner, output })
+    }
+}
+
+fn over_budget(memory: &Memory, budget: u64) -> Error {
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    Error::limit(format!(
+        "the network needs {} (parameters {}, intermediates {}, scratch {}, input and output {}), but the budget \
+         is {}; a smaller --tile or a larger --memory helps",
+        mib(memory.total() as u64),
+        mib(memory.params as u64),
+        mib(memory.arena as u64),
+        mib(memory.workspace as u64),
+        mib(memory.io as u64),
+        mib(budget),
+    ))
+}
+
+impl Session {
+    /// The plan that runs.
+    pub fn plan(&self) -> &Plan {
+        self.inner.plan()
+    }
+
+    /// Bytes it holds, by class.
+    pub fn memory(&self) -> Memory {
+        self.plan().memory()
+    }
+
+    /// Extents of the input.
+    pub fn input_shape(&self) -> Shape {
+        self.plan().inputs[0].shape
+    }
+
+    /// Extents of the network's output.
+    pub fn output_shape(&self) -> Shape {
+        self.plan().outputs[self.output].shape
+    }
+
+    /// Memory of the input, row-major, to be filled before [`Session::compute`].
+    pub fn input(&mut self) -> &mut [f32] {
+        self.inner.input(0)
+    }
+
+    /// Runs on what lies in [`Session::input`].
+    ///
+    /// # Errors
+    /// `Device` when the device fails.
+    pub fn compute(&mut self) -> Result<()> {
+        self.inner.run()?;
+        self.inner.wait()
+    }
+
+    /// Copies `input` in, runs, and gives the network's output.
+    ///
+    /// # Errors
+    /// `Shape` when `input` is not as long as the input's shape says; `Device` when the device fails.
+    pub fn run(&mut self, input: &[f32]) -> Result<&[f32]> {
+        let memory = self.inner.input(0);
+        if memory.len() != input.len() {
+            let message = format!("{} values given, the input has {}", input.len(), memory.len());
+            return Err(Error::shape(message));
+        }
+        memory.copy_from_slice(input);
+        self.compute()?;
+        Ok(self.output())
+    }
+
+    /// The network's output after a run, row-major.
+    pub fn output(&self) -> &[f32] {
+        self.inner.output(self.output)
+    }
+
+    /// All outputs after a run: the network's own and the taps.
+    pub fn outputs(&self) -> impl Iterator<Item = (&str, Shape, &[f32])> {
+        let ports = self.plan().outputs.iter().enumerate();
+        ports.map(|(at, port)| (port.name.as_str(), port.shape, self.inner.output(at)))
+    }
+
+    /// A further session that shares the weights.
+    ///
+    /// # Errors
+    /// `Limit` when memory cannot be had.
+    pub fn another(&self) -> Result<Self> {
+        Ok(Self { inner: self.inner.another()?, output: self.output })
+    }
+}
