@@ -2,7 +2,11 @@
 
 mod doctor;
 mod exit;
+mod forward;
+mod info;
+mod model;
 pub mod values;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -22,6 +26,9 @@ struct Cli {
 enum Command {
     /// Says what this machine offers: processor, instruction set, memory, devices.
     Doctor,
+    Forward(forward::Args),
+    Info(info::Args),
+    Weights(weights::Args),
 }
 
 /// Parses the process's arguments and runs the command.
@@ -35,5 +42,8 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Doctor => doctor::run(),
+        Command::Forward(args) => forward::run(&args),
+        Command::Info(args) => info::run(&args),
+        Command::Weights(args) => weights::run(&args),
     }
 }

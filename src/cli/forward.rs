@@ -1,0 +1,52 @@
+//! `swath forward`: a network on a raw tensor, to compare with PyTorch.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::model::ModelArgs;
+use super::values::ByteSize;
+use crate::engine::{forward, DevicePick, Engine};
+use crate::error::{InFile, Result};
+use crate::util::npy;
+
+/// Runs a network on a raw tensor and writes every output by name.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// f32 tensor, normalised already: N,C,H,W, or N,T,C,H,W for networks that take dates apart.
+    #[arg(short, long, value_name = "X.NPY")]
+    input: PathBuf,
+    /// Where the outputs go; one array each, `output` where there is one.
+    #[arg(short, long, value_name = "Y.NPZ")]
+    output: PathBuf,
+    /// Also write this intermediate, by its module's name, e.g. body.0.rdb1. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    tap: Vec<String>,
+    /// Refuse to run when the network needs more memory than this, e.g. 2G.
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
+    /// Threads (default: all).
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// auto, cpu, reference (slow, f64), cuda or cuda:N.
+    #[arg(long, default_value = "auto")]
+    device: DevicePick,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What the files, the network and the device say.
+pub fn run(args: &Args) -> Result<()> {
+    let model = args.model.open()?;
+    let engine = Engine::new(args.device, args.threads.unwrap_or(0))?;
+    let input = npy::read(&args.input)?;
+    let budget = args.memory.map(|size| size.0);
+    let arrays = forward(&engine, &model, &input, &args.tap, budget).in_file(&args.input)?;
+    npy::write_npz(&args.output, &arrays)?;
+    let names: Vec<String> = arrays.iter().map(|(name, array)| format!("{name} {}", array.shape)).collect();
+    println!("{} on {}: {}", model.family().id, engine.device_name(), names.join(", "));
+    Ok(())
+}
