@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::cpu::Cpu;
 use crate::error::{Error, Result};
 use crate::plan::Device;
 use crate::reference::Reference;
@@ -58,9 +59,12 @@ impl DevicePick {
     ///
     /// # Errors
     /// `Device` for CUDA, which this build does not have, and when threads cannot be started.
-    pub fn open(self, _threads: usize) -> Result<Box<dyn Device>> {
+    pub fn open(self, threads: usize) -> Result<Box<dyn Device>> {
         match self {
-            Self::Auto | Self::Cpu => Ok(Box::new(Reference::<f32>::new())),
+            Self::Auto | Self::Cpu => {
+                let all = || std::thread::available_parallelism().map_or(1, usize::from);
+                Ok(Box::new(Cpu::new(if threads == 0 { all() } else { threads })?))
+            }
             Self::Reference => Ok(Box::new(Reference::<f64>::new())),
             Self::Cuda(_) => Err(Error::device(format!(
                 "--device {self}: this build has no CUDA device; use --device cpu"

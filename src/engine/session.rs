@@ -6,6 +6,7 @@ use super::device::DevicePick;
 use super::model::LoadedModel;
 use crate::error::{Error, InFile, Result};
 use crate::models::{graph, InputSize, OUTPUT};
+use crate::passes;
 use crate::plan::{self, Device, Memory, Plan};
 use crate::tensor::Shape;
 
@@ -44,6 +45,7 @@ impl Engine {
         for tap in taps {
             graph.tap(tap)?;
         }
+        passes::optimise(&mut graph)?;
         Ok(Arc::new(plan::compile(&graph, self.device.kernels())?))
     }
 
