@@ -11,6 +11,7 @@ mod info;
 pub mod jp2;
 mod open;
 pub mod png;
+mod png_out;
 pub mod safe;
 pub mod scene;
 mod sink;
@@ -23,6 +24,7 @@ pub use cache::{BlockCache, BlockCost, SourceId};
 pub use frames::{FrameInfo, FrameSource, Grid, ReadStats};
 pub use info::{BandInfo, GeoTransform, Georef, RasterInfo, SampleType};
 pub use open::{open, open_path, Jp2Decoder, Limits, OpenOptions};
+pub use png_out::{PngWriter, MAX_PNG_PIXELS};
 pub use sink::{BlockSink, Progress, Summary};
 
 use std::path::Path;

@@ -2,7 +2,9 @@
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use swath::raster::cog::{CogSpec, Compression};
 use swath::raster::{BlockSink, SampleType};
@@ -168,4 +170,47 @@ fn death_between_rename_and_clean_up_is_harmless() {
     assert_eq!(complete(&path), 0);
     assert!(fs::read(&path).unwrap() == expected);
     assert!(!path.with_file_name("a.tif.swath-spool").exists());
+}
+
+/// Not a test of its own: the run that `killed_runs_resume_to_the_same_bytes` kills.
+#[test]
+fn child() {
+    if let Some(path) = std::env::var_os(CHILD) {
+        complete(Path::new(&path));
+    }
+}
+
+const CHILD: &str = "SWATH_TEST_COG_CHILD";
+
+#[test]
+fn killed_runs_resume_to_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = reference(dir.path());
+    let path = dir.path().join("a.tif");
+    let run = || {
+        let exe = std::env::current_exe().unwrap();
+        let mut command = Command::new(exe);
+        command.args(["--exact", "resume::child"]).env(CHILD, &path).stdout(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let begun = Instant::now();
+    assert!(run().wait().unwrap().success());
+    let whole = begun.elapsed();
+    assert!(fs::read(&path).unwrap() == expected);
+    fs::remove_file(&path).unwrap();
+    let (mut random, mut killed) = (Random(6), 0);
+    for _ in 0..20 {
+        let mut child = run();
+        std::thread::sleep(whole * (random.below(100) as u32) / 100);
+        child.kill().unwrap();
+        let finished = child.wait().unwrap().success();
+        killed += u32::from(!finished);
+        assert!(!path.exists() || fs::read(&path).unwrap() == expected, "a torn file under the final name");
+        if finished {
+            fs::remove_file(&path).unwrap();
+        }
+    }
+    assert!(killed > 5, "{killed} of 20 runs were still going when they were killed");
+    complete(&path);
+    assert!(fs::read(&path).unwrap() == expected);
 }

@@ -13,7 +13,7 @@ use super::metadata::gdal_metadata;
 use super::spec::{BigTiff, CogSpec};
 use super::spool::{full_disk, Spool};
 use crate::error::{Error, InFile, Result};
-use crate::raster::{Progress, SampleType};
+use crate::raster::SampleType;
 
 /// Everything the file is made of.
 pub(super) struct Assembly<'a> {
@@ -261,7 +261,46 @@ fn number(v: f64) -> String {
     }
 }
 
-/// Progress of a part that begins at `before` of `total`.
-pub(super) fn part_of(progress: Progress<'_>, before: u64, total: u64) -> impl Fn(u64) -> Result<()> + '_ {
-    move |done| progress(before + done, total)
+#[cfg(test)]
+mod tests {
+    use super::super::journal::{Identity, Place};
+    use super::super::levels::levels;
+    use super::super::spool::Reuse;
+    use super::*;
+    use crate::error::Kind;
+
+    /// The version in the header of a file whose first tile has `len` bytes and the others 100.
+    fn version(bigtiff: BigTiff, len: u32) -> Result<u8> {
+        let bands = vec![String::new()];
+        let spec = CogSpec { bigtiff, tile: 64, ..CogSpec::new(100, 60, bands, SampleType::U8) };
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Identity { output: [0; 32], run: [0; 32] };
+        let reuse = Reuse { resume: false, overwrite: false };
+        let spool = Spool::open(&dir.path().join("spool"), identity, 3, reuse).unwrap();
+        let at = |len| Stored::At(Place { offset: 0, len, mask_len: 0, crc: 0 });
+        let assembly = Assembly {
+            spec: &spec,
+            metadata: &[],
+            codec: &TileCodec::new(&spec),
+            levels: &levels(100, 60, 64),
+            spool: &spool,
+            index: &[at(len), at(100), at(100)],
+            empty: (&[], &[]),
+        };
+        assembly.head().map(|(head, size)| {
+            assert!(size > u64::from(len) + 200);
+            head[2]
+        })
+    }
+
+    #[test]
+    fn bigtiff_is_taken_exactly_when_offsets_need_it() {
+        let (classic, big) = (42, 43);
+        assert_eq!(version(BigTiff::Auto, 1000).unwrap(), classic);
+        assert_eq!(version(BigTiff::Yes, 1000).unwrap(), big);
+        assert_eq!(version(BigTiff::Auto, u32::MAX - 2000).unwrap(), classic);
+        assert_eq!(version(BigTiff::Auto, u32::MAX - 200).unwrap(), big);
+        assert_eq!(version(BigTiff::No, u32::MAX - 2000).unwrap(), classic);
+        assert_eq!(version(BigTiff::No, u32::MAX - 200).err().unwrap().kind(), Kind::Limit);
+    }
 }

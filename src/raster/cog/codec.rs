@@ -7,6 +7,7 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
 use super::spec::{CogSpec, Compression};
+use super::tile::Tile;
 use crate::error::{Error, Result};
 use crate::raster::{SampleType, Samples};
 
@@ -61,8 +62,14 @@ impl TileCodec {
         }
     }
 
+    /// Compresses a tile and its mask (empty without one).
+    pub(super) fn encode_tile(&self, tile: &Tile) -> Result<(Vec<u8>, Vec<u8>)> {
+        let mask = tile.mask.as_ref().map(|m| self.encode_mask(m)).transpose()?;
+        Ok((self.encode(&tile.samples)?, mask.unwrap_or_default()))
+    }
+
     /// Compresses a whole tile of samples.
-    pub(super) fn encode(&self, samples: &Samples) -> Result<Vec<u8>> {
+    fn encode(&self, samples: &Samples) -> Result<Vec<u8>> {
         let bytes = match (samples, self.predictor()) {
             (Samples::U8(v), 2) => self.differences(v, |a, b| a.wrapping_sub(b), |v| [v]),
             (Samples::U16(v), 2) => self.differences(v, |a, b| a.wrapping_sub(b), u16::to_le_bytes),
@@ -100,7 +107,7 @@ impl TileCodec {
     }
 
     /// Compresses a tile of mask pixels (0 = masked) as bits, the leftmost pixel in the highest.
-    pub(super) fn encode_mask(&self, mask: &[u8]) -> Result<Vec<u8>> {
+    fn encode_mask(&self, mask: &[u8]) -> Result<Vec<u8>> {
         let bit = |byte: u8, v: &u8| byte << 1 | u8::from(*v != 0);
         let bits: Vec<u8> = mask.chunks_exact(8).map(|eight| eight.iter().fold(0, bit)).collect();
         match self.mask_scheme() {

@@ -11,6 +11,7 @@
 
 mod assemble;
 mod codec;
+mod finish;
 mod geokeys;
 mod ifd;
 mod journal;
@@ -19,6 +20,8 @@ mod metadata;
 mod overview;
 mod spec;
 mod spool;
+mod target;
+mod tile;
 mod writer;
 
 pub use spec::{BigTiff, CogSpec, Compression, Estimate, OverviewResampling};

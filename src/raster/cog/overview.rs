@@ -1,14 +1,8 @@
 //! Halving: one tile of a level into its quarter of a tile of the next, minding nodata and mask.
 
 use super::spec::OverviewResampling;
+use super::tile::Tile;
 use crate::raster::Samples;
-
-/// A tile with its mask (one byte a pixel), at full tile size whatever the image's edge.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Tile {
-    pub(super) samples: Samples,
-    pub(super) mask: Option<Vec<u8>>,
-}
 
 /// How to halve.
 #[derive(Debug, Clone, Copy)]

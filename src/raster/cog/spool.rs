@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::journal::{self, Identity, Journal, Opened, Place, Record, Stored};
 use crate::error::{Error, InFile, Result};
@@ -99,9 +100,9 @@ impl Spool {
         self.lock().index.iter().all(Option::is_none)
     }
 
-    /// A path in the spool's folder, on the same file system as the output.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
+    /// Where the finished file is assembled: on the same file system as the output.
+    pub(super) fn assembled_path(&self) -> PathBuf {
+        assembled_path(&self.dir)
     }
 
     /// Removes the spool; what cannot be removed is left.
@@ -109,7 +110,7 @@ impl Spool {
         let Self { dir, state, _lock } = self;
         drop(state);
         // The journal goes first: without it a half-removed spool is one that holds nothing.
-        for path in [journal_path(&dir), tiles_path(&dir), lock_path(&dir)] {
+        for path in [journal_path(&dir), tiles_path(&dir), assembled_path(&dir), lock_path(&dir)] {
             let _ = fs::remove_file(path);
         }
         let _ = fs::remove_dir(dir);
@@ -218,14 +219,15 @@ fn take_lock(dir: &Path) -> Result<File> {
     let path = lock_path(dir);
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let file = file.map_err(|e| Error::io("cannot create the spool's lock", e)).in_file(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(Error::usage("another run is writing this output; wait for it or choose another -o")
-                .in_file(dir))
+    // The kernel may hold a killed run's lock a moment longer than the run lived.
+    for _ in 0..20 {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+            Err(TryLockError::Error(e)) => return Err(Error::io("cannot lock the spool", e).in_file(path)),
         }
-        Err(TryLockError::Error(e)) => Err(Error::io("cannot lock the spool", e).in_file(path)),
     }
+    Err(Error::usage("another run is writing this output; wait for it or choose another -o").in_file(dir))
 }
 
 /// A tile and its mask; `None` when the checksum does not hold.
@@ -270,4 +272,8 @@ fn journal_path(dir: &Path) -> PathBuf {
 
 fn lock_path(dir: &Path) -> PathBuf {
     dir.join("lock")
+}
+
+fn assembled_path(dir: &Path) -> PathBuf {
+    dir.join("assembled.tif")
 }
