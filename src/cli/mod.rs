@@ -4,7 +4,9 @@ mod doctor;
 mod exit;
 mod forward;
 mod info;
+mod interrupt;
 mod model;
+mod upscale;
 pub mod values;
 mod weights;
 
@@ -24,6 +26,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Upscale(Box<upscale::Args>),
     /// Says what this machine offers: processor, instruction set, memory, devices.
     Doctor,
     Forward(forward::Args),
@@ -41,6 +44,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     match cli.command {
+        Command::Upscale(args) => upscale::run(&args),
         Command::Doctor => doctor::run(),
         Command::Forward(args) => forward::run(&args),
         Command::Info(args) => info::run(&args),

@@ -1,11 +1,24 @@
 //! `swath upscale`: flags of the main job, and what it prints.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::values::{epsg, key_value, numbers, ByteSize};
+use super::interrupt::stop_flag;
+use super::model::ModelArgs;
+use super::values::{epsg, human_bytes, numbers, ByteSize};
+use crate::engine::{DevicePick, Engine};
 use crate::error::{Error, Result};
+use crate::models::InputSize;
+use crate::pipeline::{
+    count_chips, run_chips, ChipJob, OutputKind, OverlapChoice, Progress, ProgressMode, Upscale,
+    UpscaleOptions, UpscaleReport, CHIP,
+};
+use crate::raster::cog::Compression;
+use crate::raster::crs::Bounds;
+use crate::raster::scene::{MercatorGrid, SeriesOptions, Target, Window};
+use crate::raster::{FrameSource, GeoTransform, Georef, Jp2Decoder, OpenOptions};
+use crate::tile::Blend;
 
 /// Sharpens a Sentinel-2 time series into a georeferenced Cloud-Optimized GeoTIFF (or a PNG).
 #[derive(Debug, ClapArgs)]
@@ -14,22 +27,11 @@ pub struct Args {
     /// those. Several make a time series.
     #[arg(required_unless_present = "chips")]
     scenes: Vec<PathBuf>,
-    /// Weights (.pth or .safetensors); `demo` means the small ones built into the program.
-    #[arg(short, long, value_name = "FILE")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Result: .tif for a GeoTIFF, .png for small images; a folder with --chips.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// The reference programs' .yml options, for what tensors cannot tell.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Overrides one option, e.g. --set scale=2. May be repeated.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
-    set: Vec<(String, String)>,
-    /// Which set of weights in the file: params_ema, params, ...
-    #[arg(long, value_name = "KEY")]
-    param_key: Option<String>,
-
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
@@ -83,8 +85,8 @@ struct TilingArgs {
     #[arg(long, value_name = "PX")]
     tile: Option<usize>,
     /// Pixels shared by neighbours, or `exact`: enough that tiling cannot be seen at all.
-    #[arg(long, value_name = "PX|exact")]
-    overlap: Option<OverlapArg>,
+    #[arg(long, value_name = "PX|exact", value_parser = overlap)]
+    overlap: Option<OverlapChoice>,
     /// How shared pixels are joined.
     #[arg(long, value_enum, default_value_t = BlendArg::Cosine)]
     blend: BlendArg,
@@ -135,7 +137,7 @@ struct RunArgs {
     threads: Option<usize>,
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
-    device: String,
+    device: DevicePick,
     /// Print tiles, memory, disk and a time estimate; write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -186,21 +188,237 @@ enum ProgressArg {
     None,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum OverlapArg {
-    Exact,
-    Pixels(usize),
+fn overlap(text: &str) -> Result<OverlapChoice> {
+    match text {
+        "exact" => Ok(OverlapChoice::Exact),
+        _ => text.parse().map(OverlapChoice::Pixels).map_err(|_| {
+            Error::usage(format!("an overlap of \"{text}\"; write a number of pixels or exact"))
+        }),
+    }
 }
 
-impl std::str::FromStr for OverlapArg {
-    type Err = Error;
+impl Args {
+    fn options(&self) -> Result<UpscaleOptions> {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Ok(UpscaleOptions {
+            scenes: self.scenes.clone(),
+            output: self.output.clone(),
+            series: self.input.series()?,
+            tile: self.tiling.tile,
+            overlap: self.tiling.overlap.unwrap_or(OverlapChoice::Family),
+            blend: self.tiling.blend.into(),
+            seed: self.tiling.seed,
+            kind: self.result.r#type.into(),
+            compression: self.result.compress.into(),
+            compression_level: self.result.compress_level,
+            mask: self.result.mask,
+            memory: self.run.memory.0,
+            threads: self.run.threads.unwrap_or(threads).max(1),
+            device: self.run.device,
+            resume: self.result.resume,
+            overwrite: self.result.overwrite,
+            seams: self.tiling.seam_report,
+            choices: self.tiling.choices.clone(),
+        })
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "exact" => Ok(Self::Exact),
-            _ => text.parse().map(Self::Pixels).map_err(|_| {
-                Error::usage(format!("an overlap of \"{text}\"; write a number of pixels or exact"))
-            }),
-        }
+impl InputArgs {
+    fn series(&self) -> Result<SeriesOptions> {
+        let georef = match (self.crs, self.transform) {
+            (Some(epsg), Some(t)) => Some(Georef { epsg, transform: GeoTransform(t) }),
+            (None, None) => None,
+            _ => return Err(Error::usage("--crs and --transform go together")),
+        };
+        let target = match (self.reproject, self.reproject_pixel) {
+            (None, _) => Target::Reference,
+            (Some(3857), None) => Target::Mercator(MercatorGrid::Z17Lattice),
+            (Some(3857), Some(pixel)) => Target::Mercator(MercatorGrid::Bounds { pixel }),
+            (Some(other), _) => {
+                return Err(Error::usage(format!("--reproject EPSG:{other}; only 3857 is possible")))
+            }
+        };
+        let window = self.bbox.map(|[west, south, east, north]| Window {
+            bounds: Bounds { west, south, east, north },
+            epsg: self.bbox_crs,
+        });
+        let jp2_decoder = match self.jp2_decoder {
+            Jp2::Hayro => Jp2Decoder::Hayro,
+            Jp2::Openjpeg => Jp2Decoder::OpenJpeg,
+        };
+        let open = OpenOptions { jp2_decoder, ..OpenOptions::default() };
+        Ok(SeriesOptions { bands: self.bands.clone(), georef, target, window, open, ..Default::default() })
+    }
+}
+
+macro_rules! same_names {
+    ($($from:ident => $to:ident { $($name:ident),* })*) => {
+        $(impl From<$from> for $to {
+            fn from(value: $from) -> Self {
+                match value {
+                    $($from::$name => Self::$name),*
+                }
+            }
+        })*
+    };
+}
+
+same_names! {
+    BlendArg => Blend { Crop, Linear, Cosine }
+    TypeArg => OutputKind { U8, U16, F32 }
+    CompressArg => Compression { Deflate, Zstd, Lzw, None }
+    ProgressArg => ProgressMode { Auto, Bar, Json, None }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What the job says; nothing appears under the result's name unless all went well.
+pub fn run(args: &Args) -> Result<()> {
+    let stop = stop_flag()?;
+    if let Some(folder) = &args.chips {
+        return run_folder(args, folder);
+    }
+    let options = args.options()?;
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global();
+    let model = args.model.open()?.for_scenes();
+    let job = Upscale::prepare(&options, &model)?;
+    if args.run.dry_run || args.run.verbose {
+        print!("{}", outline(&job, &options, args.run.dry_run)?);
+    }
+    if args.run.dry_run {
+        return Ok(());
+    }
+    let report = job.run(args.run.progress.into(), &stop)?;
+    if !args.run.quiet {
+        print!("{}", summary(&job, &report));
+    }
+    Ok(())
+}
+
+/// `--chips`: PNG chips in, PNG chips out.
+fn run_folder(args: &Args, folder: &Path) -> Result<()> {
+    /// Chips the network takes at once.
+    const BATCH: usize = 8;
+    let model = args.model.open()?;
+    let (input, output) = (model.network().input(), model.network().output());
+    if (input.channels, output.channels) != (3, 3) {
+        return Err(Error::usage(format!(
+            "chips are RGB; this network takes {} channels a date and gives {}",
+            input.channels, output.channels
+        )));
+    }
+    let chips = count_chips(folder)?;
+    let size = InputSize { batch: BATCH.min(chips), frames: input.default_frames, height: CHIP, width: CHIP };
+    let engine = Engine::new(args.run.device, args.run.threads.unwrap_or(0))?;
+    let mut net = engine.compile(&model, size, &[], Some(args.run.memory.0))?;
+    let side = net.output_shape().last().copied().unwrap_or(CHIP);
+    let progress = Progress::new(args.run.progress.into(), "chips", chips as u64);
+    let job = ChipJob { input: folder, output: &args.output, frames: size.frames, side, batch: size.batch };
+    let report = run_chips(&job, &mut net, &progress)?;
+    progress.finish();
+    if !args.run.quiet {
+        report.notes.iter().for_each(|note| eprintln!("swath: {note}"));
+        println!("{} chips, {} stitched grids in {}", report.chips, report.grids, args.output.display());
+    }
+    Ok(())
+}
+
+/// What the job will do, for `--dry-run` and `--verbose`.
+fn outline(job: &Upscale, options: &UpscaleOptions, timed: bool) -> Result<String> {
+    use std::fmt::Write;
+    let (grid, series) = (job.grid(), job.series());
+    let size = series.grid();
+    let place = match &size.georef {
+        Some(georef) => format!("EPSG:{}", georef.epsg),
+        None => "not georeferenced".to_string(),
+    };
+    let estimate = job.cog().estimate()?;
+    let (working_set, cache) = job.working_set();
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ =
+        writeln!(out, "series   {} dates, {}x{} px, {place}", series.frames().len(), size.width, size.height);
+    for frame in series.frames() {
+        let _ = writeln!(out, "  {}  {}", frame.label, frame.notes.join("; "));
+    }
+    let _ = writeln!(
+        out,
+        "tiles    {} of {}x{} px, {} shared by neighbours, {:.2} times the pixels are computed",
+        grid.len(),
+        grid.x.tile,
+        grid.y.tile,
+        grid.spec().overlap,
+        grid.redundancy()
+    );
+    let _ = writeln!(out, "memory\n{}", job.budget());
+    let _ = writeln!(
+        out,
+        "reading  {} of blocks let each be decoded once; {} are there{}",
+        human_bytes(working_set),
+        human_bytes(cache),
+        if cache < working_set { ": some will be decoded again" } else { "" }
+    );
+    let _ = writeln!(
+        out,
+        "result   {}x{} px, {} levels, at most {}; disk at most {}",
+        job.cog().width,
+        job.cog().height,
+        estimate.levels,
+        human_bytes(estimate.file_at_most),
+        human_bytes(estimate.disk_at_most)
+    );
+    if timed {
+        let tile = job.time_one_tile()?;
+        let all = tile.as_secs_f64() * grid.len() as f64;
+        let _ = writeln!(
+            out,
+            "time     {:.3} s a tile on {} threads, about {} in all",
+            tile.as_secs_f64(),
+            options.threads,
+            human_time(all)
+        );
+    }
+    Ok(out)
+}
+
+fn summary(job: &Upscale, report: &UpscaleReport) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    let seconds = report.elapsed.0.as_secs_f64() + report.elapsed.1.as_secs_f64();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{}x{} px, {}, in {} ({} tiles, {} without data; {} blocks decoded, {} again; peak memory {})",
+        job.cog().width,
+        job.cog().height,
+        human_bytes(report.summary.bytes),
+        human_time(seconds),
+        report.stream.tiles,
+        report.stream.skipped,
+        report.reads.decoded,
+        report.reads.repeated,
+        human_bytes(report.peak_memory)
+    );
+    if job.series().grid().georef.is_none() {
+        let _ = writeln!(
+            out,
+            "the input has no coordinates, so the result has none; --crs and --transform supply them"
+        );
+    }
+    if let Some((border, elsewhere, ratio)) = report.stream.seams.figures() {
+        let _ = writeln!(
+            out,
+            "seams: neighbours differ by {border:.6} across tile borders, {elsewhere:.6} elsewhere: ratio {ratio:.3}"
+        );
+    }
+    out
+}
+
+fn human_time(seconds: f64) -> String {
+    match seconds as u64 {
+        0..60 => format!("{seconds:.1} s"),
+        s @ 60..3600 => format!("{} min {:02} s", s / 60, s % 60),
+        s => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
     }
 }

@@ -23,9 +23,11 @@ impl Budget {
         Self { lines: vec![("program", BASE_BYTES)], limit }
     }
 
-    /// Adds a consumer.
-    pub fn add(&mut self, what: &'static str, bytes: u64) {
+    /// The table with one more consumer.
+    #[must_use]
+    pub fn with(mut self, what: &'static str, bytes: u64) -> Self {
         self.lines.push((what, bytes));
+        self
     }
 
     /// Sum of all consumers.
@@ -121,8 +123,7 @@ mod tests {
 
     #[test]
     fn over_the_limit_is_an_error_that_prints_the_table() {
-        let mut budget = Budget::new(100 << 20);
-        budget.add("network", 80 << 20);
+        let budget = Budget::new(100 << 20).with("network", 80 << 20);
         let error = budget.check().unwrap_err().to_string();
         assert!(error.contains("network 80 MiB") && error.contains("--memory 100 MiB"), "{error}");
         assert_eq!(budget.left(), 0);

@@ -28,32 +28,37 @@ pub struct ChipReport {
 }
 
 /// One input file and where its result goes.
-struct Job {
+struct Chip {
     input: PathBuf,
     output: PathBuf,
     /// Row and column, for files of a grid.
     place: Option<(usize, usize)>,
 }
 
-/// Runs every PNG below `input` and writes below `output`: `INDEX/lr.png` and `INDEX/sr.png`, or, where all files
-/// are `TILE/ROW_COL.png`, `TILE/ROW_COL.png` and for whole grids `stitched_sr.png` and `stitched_s2.png`.
-///
-/// `net` takes `batch` chips of `frames` dates at once and enlarges them `scale` times.
+/// A folder of chips and what the network makes of one.
+pub struct ChipJob<'a> {
+    /// Folder with PNGs, at any depth.
+    pub input: &'a Path,
+    /// Folder the results go to.
+    pub output: &'a Path,
+    /// Dates the network takes.
+    pub frames: usize,
+    /// Side of its output, pixels.
+    pub side: usize,
+    /// Chips it takes at once.
+    pub batch: usize,
+}
+
+/// Runs every PNG below the input folder and writes `INDEX/lr.png` and `INDEX/sr.png`, or, where all files are
+/// `TILE/ROW_COL.png`, the same names and for whole grids `stitched_sr.png` and `stitched_s2.png`.
 ///
 /// # Errors
 /// `Shape` for a PNG that is no column of 32×32 RGB dates or has too few, `Usage` for a folder without PNGs, and
 /// what reading, the network and writing say.
-pub fn run_chips(
-    input: &Path,
-    output: &Path,
-    frames: usize,
-    scale: usize,
-    batch: usize,
-    net: &mut dyn TileNet,
-    progress: &Progress,
-) -> Result<ChipReport> {
+pub fn run_chips(job: &ChipJob, net: &mut dyn TileNet, progress: &Progress) -> Result<ChipReport> {
+    let ChipJob { input, output, frames, side, batch } = *job;
     let jobs = plan(input, output)?;
-    let (area, side) = (CHIP * CHIP, CHIP * scale);
+    let area = CHIP * CHIP;
     let mut x = vec![0f32; batch * frames * CHANNELS * area];
     let mut report = ChipReport::default();
     let mut stitch = Stitch::new(side);
@@ -63,7 +68,7 @@ pub fn run_chips(
             let dates = read_dates(&job.input)?;
             let chosen = choose(&dates, frames).in_file(&job.input)?;
             for (date, x) in chosen.iter().zip(x.chunks_exact_mut(CHANNELS * area)) {
-                to_planes(dates[*date], x);
+                to_planes(&dates[*date], x);
             }
             firsts.push(dates[0].to_vec());
         }
@@ -88,20 +93,21 @@ pub fn count_chips(input: &Path) -> Result<usize> {
     plan(input, Path::new("")).map(|jobs| jobs.len())
 }
 
-fn plan(input: &Path, output: &Path) -> Result<Vec<Job>> {
+fn plan(input: &Path, output: &Path) -> Result<Vec<Chip>> {
     let mut files = Vec::new();
     find_pngs(input, 0, &mut files)?;
     if files.is_empty() {
         return Err(Error::usage("there is no .png below this folder").in_file(input));
     }
-    let relative = |f: &Path| f.strip_prefix(input).map(Path::to_path_buf).unwrap_or_else(|_| f.to_path_buf());
+    let relative =
+        |f: &Path| f.strip_prefix(input).map(Path::to_path_buf).unwrap_or_else(|_| f.to_path_buf());
     let place = |f: &Path| {
         let deep = relative(f).components().count() == 2;
         let (row, column) = f.file_stem()?.to_str()?.split_once('_')?;
         deep.then_some((row.parse().ok()?, column.parse().ok()?))
     };
     let grid = files.iter().all(|f| place(f).is_some());
-    let job = |(i, f): (usize, PathBuf)| Job {
+    let job = |(i, f): (usize, PathBuf)| Chip {
         output: if grid { output.join(relative(&f)) } else { output.join(i.to_string()) },
         place: if grid { place(&f) } else { None },
         input: f,
@@ -116,7 +122,8 @@ fn find_pngs(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()
         return Err(Error::limit(format!("folders are nested more than {DEEPEST} deep")).in_file(folder));
     }
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io("cannot list", e)).in_file(folder)?;
-    let mut paths: Vec<PathBuf> = entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().in_file(folder)?;
+    let mut paths: Vec<PathBuf> =
+        entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().in_file(folder)?;
     paths.sort();
     let is_png = |p: &PathBuf| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
     files.extend(paths.iter().filter(|p| is_png(p) && p.is_file()).cloned());
@@ -148,8 +155,10 @@ fn read_dates(path: &Path) -> Result<Dates> {
     let info = source.info();
     let (w, h) = (info.width, info.height);
     if w != CHIP || h % CHIP != 0 {
-        return Err(Error::shape(format!("{w}x{h} pixels; a chip is {CHIP} wide and a multiple of {CHIP} high"))
-            .in_file(path));
+        return Err(Error::shape(format!(
+            "{w}x{h} pixels; a chip is {CHIP} wide and a multiple of {CHIP} high"
+        ))
+        .in_file(path));
     }
     if info.bands.len() != CHANNELS {
         return Err(Error::shape(format!("{} bands; a chip is RGB", info.bands.len())).in_file(path));
@@ -183,12 +192,12 @@ fn to_bytes(planes: &[f32], n: usize) -> Vec<u8> {
         .collect()
 }
 
-fn write(job: &Job, lr: &[u8], sr: &[u8], side: usize) -> Result<()> {
-    if job.place.is_some() {
-        return png::write_rgb(&job.output, side, side, sr);
+fn write(chip: &Chip, lr: &[u8], sr: &[u8], side: usize) -> Result<()> {
+    if chip.place.is_some() {
+        return png::write_rgb(&chip.output, side, side, sr);
     }
-    png::write_rgb(&job.output.join("lr.png"), CHIP, CHIP, lr)?;
-    png::write_rgb(&job.output.join("sr.png"), side, side, sr)
+    png::write_rgb(&chip.output.join("lr.png"), CHIP, CHIP, lr)?;
+    png::write_rgb(&chip.output.join("sr.png"), side, side, sr)
 }
 
 /// Collects the chips of one grid folder after the other.
@@ -205,8 +214,8 @@ impl Stitch {
         Self { side, folder: None, seen: 0, sr: Vec::new(), lr: Vec::new() }
     }
 
-    fn add(&mut self, job: &Job, lr: &[u8], sr: &[u8], notes: &mut Vec<String>) -> Result<usize> {
-        let (Some((row, column)), Some(folder)) = (job.place, job.output.parent()) else { return Ok(0) };
+    fn add(&mut self, chip: &Chip, lr: &[u8], sr: &[u8], notes: &mut Vec<String>) -> Result<usize> {
+        let (Some((row, column)), Some(folder)) = (chip.place, chip.output.parent()) else { return Ok(0) };
         let mut done = 0;
         if self.folder.as_deref() != Some(folder) {
             done = self.finish(notes)?;

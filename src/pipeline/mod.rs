@@ -5,6 +5,7 @@
 
 mod accumulate;
 mod budget;
+mod chips;
 mod choices;
 mod frames;
 mod progress;
@@ -13,12 +14,15 @@ mod reader;
 mod scratch;
 mod seam;
 mod stream;
+mod upscale;
 
 pub use accumulate::{blocks_of, Accumulator, BlockId};
 pub use budget::{peak_blocks, Budget};
+pub use chips::{count_chips, run_chips, ChipJob, ChipReport, CHIP};
 pub use choices::write_choices;
 pub use frames::InputLayout;
 pub use progress::{Progress, ProgressMode};
 pub use quantize::OutputKind;
 pub use seam::SeamReport;
 pub use stream::{stream, Choice, StreamReport, StreamSpec, TileNet};
+pub use upscale::{OverlapChoice, Upscale, UpscaleOptions, UpscaleReport};

@@ -64,7 +64,16 @@ impl Progress {
 
     /// Marks `n` more units as done.
     pub fn add(&self, n: u64) {
-        let done = self.done.fetch_add(n, Ordering::Relaxed) + n;
+        self.show(self.done.fetch_add(n, Ordering::Relaxed) + n);
+    }
+
+    /// Says that `done` units are done.
+    pub fn set(&self, done: u64) {
+        self.done.fetch_max(done, Ordering::Relaxed);
+        self.show(done);
+    }
+
+    fn show(&self, done: u64) {
         self.sample_memory();
         if let Some(bar) = &self.bar {
             bar.set_position(done);

@@ -32,6 +32,15 @@ impl OutputKind {
         }
     }
 
+    /// What the numbers mean, for the file's metadata.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::U8 => "round(255 v), 1..255 of the network's 0..1; 0 = no data",
+            Self::U16 => "round(10000 v), 1..65535; 0 = no data",
+            Self::F32 => "v as the network gives it, nominally 0..1; NaN = no data",
+        }
+    }
+
     /// A finished block as samples, `[y][x][band]`, with its mask where some pixel has no data. `None` when no
     /// pixel has any.
     pub fn quantize(self, sums: &BlockSums) -> Option<Block> {

@@ -22,6 +22,11 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Bytes of one slot.
+    pub fn bytes(layout: &InputLayout, area: usize) -> usize {
+        layout.floats(area) * size_of::<f32>() + area
+    }
+
     /// An empty slot for tiles of `area` pixels.
     pub fn new(layout: &InputLayout, area: usize) -> Self {
         let nowhere = Rect::of_size(0, 0);
