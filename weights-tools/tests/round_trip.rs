@@ -185,25 +185,24 @@ fn python() -> Option<PathBuf> {
     found.then_some(python)
 }
 
+/// Runs the script beside this test on `folder`; what it prints.
+fn torch(python: &Path, step: &str, folder: &Path) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/torch_round_trip.py");
+    let output = Command::new(python).arg(script).arg(step).arg(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_string()
+}
+
 #[test]
 fn pytorch_reads_what_is_written_and_is_read() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
-    let tensors = every_type();
-    write_pth(file("ours.pth"), &[TensorSet { wrapper: "params_ema", tensors: &tensors }]).unwrap();
-    for tensor in &tensors {
-        std::fs::write(file(&format!("{}.bin", tensor.name)), &tensor.bytes).unwrap();
-    }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/torch_round_trip.py");
-    let output = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), format!("read {} tensors", tensors.len()));
-
+    torch(&python, "write", folder.path());
     for name in ["theirs_zip.pth", "theirs_legacy.pth"] {
         let checkpoint = Checkpoint::open(file(name)).unwrap();
         let state = checkpoint.select(None).unwrap();
-        assert!(state.len() >= 10, "{name}");
+        assert!(state.len() >= 15, "{name}");
         for info in state.tensors() {
             let expected = std::fs::read(file(&format!("{}.expected", info.name))).unwrap();
             assert_eq!(*state.read_bytes(&info.name).unwrap(), *expected, "{name} {}", info.name);
@@ -212,4 +211,14 @@ fn pytorch_reads_what_is_written_and_is_read() {
         assert_eq!(checkpoint.root().get("epoch").and_then(|v| v.as_int()), Some(7));
         assert_eq!(checkpoint.root().get("score").and_then(|v| v.as_f64()), Some(0.25));
     }
+
+    let tensors = every_type();
+    write_pth(file("ours.pth"), &[TensorSet { wrapper: "params_ema", tensors: &tensors }]).unwrap();
+    for tensor in &tensors {
+        std::fs::write(file(&format!("{}.bin", tensor.name)), &tensor.bytes).unwrap();
+    }
+    let options = ConvertOptions::default();
+    convert(&file("theirs_zip.pth"), &file("between.safetensors"), &options).unwrap();
+    convert(&file("between.safetensors"), &file("back.pth"), &options).unwrap();
+    assert_eq!(torch(&python, "read", folder.path()), format!("read {} and 17 tensors", tensors.len()));
 }
