@@ -5,6 +5,7 @@ mod made;
 mod npy;
 mod products;
 mod series;
+mod stacks;
 mod warp;
 
 use std::path::PathBuf;
