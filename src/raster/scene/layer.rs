@@ -56,6 +56,7 @@ pub struct Layer {
 pub struct Scratch {
     source: Vec<f32>,
     source_valid: Vec<u8>,
+    lacking: Vec<u8>,
     out: Vec<f32>,
     valid: Vec<u8>,
 }
@@ -69,8 +70,12 @@ impl Layer {
 
     /// Bytes of buffers that reading a window takes, beside the cache.
     pub fn scratch_bytes(&self, rect: &Rect) -> usize {
-        let per_pixel = self.indices.len() * size_of::<f32>() + 1;
-        (self.resampler.source_rect(rect).area() + rect.area()) * per_pixel
+        let planes = self.indices.len() * size_of::<f32>();
+        let from = self.resampler.source_rect(rect);
+        if self.in_place(rect, &from).is_some() {
+            return 2 * from.area();
+        }
+        from.area() * (planes + 2) + rect.area() * (planes + 1)
     }
 
     /// Reads a window of the grid into the channels this file fills, and clears `valid` where it has no
@@ -84,15 +89,15 @@ impl Layer {
         valid: &mut [u8],
     ) -> Result<()> {
         let from = self.resampler.source_rect(&rect);
-        let (area, count) = (rect.area(), self.indices.len());
-        let Scratch { source, source_valid, out: resampled, valid: resampled_valid } = scratch;
-        source.resize(count * from.area(), 0.0);
-        source_valid.resize(from.area(), 0);
-        if !from.is_empty() {
-            let file = self.file.source.as_ref();
-            cache.read(self.file.id, file, 0, from, &self.indices, source, Some(source_valid))?;
-            self.decide_validity(source, source_valid);
+        if let Some(planes) = self.in_place(&rect, &from).and_then(|range| out.get_mut(range)) {
+            self.read_source(cache, from, planes, &mut scratch.source_valid, &mut scratch.lacking)?;
+            valid.iter_mut().zip(&scratch.source_valid).for_each(|(v, s)| *v &= *s);
+            return Ok(());
         }
+        let (area, count) = (rect.area(), self.indices.len());
+        let Scratch { source, source_valid, lacking, out: resampled, valid: resampled_valid } = scratch;
+        source.resize(count * from.area(), 0.0);
+        self.read_source(cache, from, source, source_valid, lacking)?;
         resampled.resize(count * area, 0.0);
         resampled_valid.resize(area, 0);
         let window = SourceWindow { rect: from, planes: source, valid: source_valid };
@@ -106,30 +111,56 @@ impl Layer {
         Ok(())
     }
 
+    /// Where in the output the file's pixels can be read straight to: when they need no resampling, cover
+    /// the window, and fill channels that follow each other.
+    fn in_place(&self, rect: &Rect, from: &Rect) -> Option<std::ops::Range<usize>> {
+        let bands = &self.file.bands;
+        let first = bands.first()?.channel;
+        let in_order = bands.iter().enumerate().all(|(i, b)| b.channel == first + i);
+        let area = rect.area();
+        let exact = self.resampler.mapping().is_exact() && from.area() == area;
+        (exact && in_order).then(|| first * area..(first + bands.len()) * area)
+    }
+
+    fn read_source(
+        &self,
+        cache: &BlockCache,
+        from: Rect,
+        planes: &mut [f32],
+        valid: &mut Vec<u8>,
+        lacking: &mut Vec<u8>,
+    ) -> Result<()> {
+        valid.resize(from.area(), 0);
+        lacking.resize(from.area(), 0);
+        if from.is_empty() {
+            return Ok(());
+        }
+        cache.read(self.file.id, self.file.source.as_ref(), 0, from, &self.indices, planes, Some(valid))?;
+        self.decide_validity(planes, valid, lacking);
+        Ok(())
+    }
+
     /// Applies nodata values and offsets to a window of stored numbers. Where there is no data, all is 0.
-    fn decide_validity(&self, planes: &mut [f32], valid: &mut [u8]) {
+    fn decide_validity(&self, planes: &mut [f32], valid: &mut [u8], lacking: &mut [u8]) {
         let area = valid.len().max(1);
         let bands = &self.file.bands;
-        for (i, flag) in valid.iter_mut().enumerate() {
-            let mut lacking = 0;
-            for (plane, band) in planes.chunks_exact(area).zip(bands) {
-                let value = plane.get(i).copied().unwrap_or(f32::NAN);
-                let nodata = band.radiometry.nodata.is_some_and(|n| value == n as f32);
-                lacking += usize::from(nodata || !value.is_finite());
-            }
-            let enough = if self.file.joint { bands.len() } else { 1 };
-            if lacking >= enough {
-                *flag = 0;
+        lacking.fill(u8::from(self.file.joint));
+        for (plane, band) in planes.chunks_exact(area).zip(bands) {
+            // Nothing equals NaN.
+            let nodata = band.radiometry.nodata.map_or(f32::NAN, |n| n as f32);
+            let lacks = |value: f32| u8::from(value == nodata || !value.is_finite());
+            let both = lacking.iter_mut().zip(plane);
+            match self.file.joint {
+                true => both.for_each(|(l, v)| *l &= lacks(*v)),
+                false => both.for_each(|(l, v)| *l |= lacks(*v)),
             }
         }
+        valid.iter_mut().zip(lacking.iter()).for_each(|(v, l)| *v &= 1 - *l);
         for (plane, band) in planes.chunks_exact_mut(area).zip(bands) {
             let offset = band.radiometry.offset as f32;
             for (value, flag) in plane.iter_mut().zip(valid.iter()) {
-                if *flag == 0 || !value.is_finite() {
-                    *value = 0.0;
-                } else if offset != 0.0 {
-                    *value = (*value + offset).max(0.0);
-                }
+                let read = if offset == 0.0 { *value } else { (*value + offset).max(0.0) };
+                *value = if *flag == 0 || !read.is_finite() { 0.0 } else { read };
             }
         }
     }
