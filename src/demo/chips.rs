@@ -6,8 +6,10 @@ use super::sensor::{halo, observe, tci, Acquisition, Raster, Survey};
 use super::spectra::RGB;
 use crate::tile::Rect;
 
-/// Dates of a chip.
+/// Dates of a chip, drawn from a season of [`SEASON`] as a tile of a series has its clearest dates drawn.
 pub const CHIP_DATES: usize = 8;
+/// Dates of a season, five days apart.
+const SEASON: usize = 10;
 
 /// A training pair.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +20,8 @@ pub struct Chip {
     pub high: Vec<u8>,
 }
 
-/// The chip of a seed: a place drawn at random on land, a season, eight dates five days apart, some cloudy,
-/// in random order. `side` is in pixels of 10 m.
+/// The chip of a seed: a place drawn at random on land, a season, eight of its dates, now and then
+/// a cloudy or cut one among them, in random order. `side` is in pixels of 10 m.
 pub fn chip(seed: u64, side: usize) -> Chip {
     let mut h = hash(0xc41b, seed as i32, (seed >> 32) as i32);
     let mut draw = move || {
@@ -27,14 +29,14 @@ pub fn chip(seed: u64, side: usize) -> Chip {
         unit(h)
     };
     let fine = Rect::of_size(4 * side, 4 * side);
-    let start = 128.0 + 62.0 * draw();
-    let middle = start + 2.5 * (CHIP_DATES as f32 - 1.0);
+    let start = 126.0 + 60.0 * draw();
+    let middle = start + 2.5 * (SEASON as f32 - 1.0);
     let (survey, origin, high) = loop {
         let world = World::new(u64::from(next((draw() * 16_777_216.0) as u32 ^ seed as u32)));
         let metres = |v: f32| (f64::from(v) * 9_000.0).round() * 10.0;
         let origin = (300_000.0 + metres(draw()), 5_500_020.0 - metres(draw()));
         let survey = Survey::new(&world, origin, fine.grow(halo(10)), &|x, y| (x, y));
-        let high = Survey::new(&world, origin, fine, &|x, y| (x, y)).true_colour(middle);
+        let high = Survey::new(&world, origin, fine.grow(1), &|x, y| (x, y)).true_colour(middle);
         // Open sea teaches little: keep one chip in fifty of those without contrast.
         if contrast(&high) > 6.0 || draw() < 0.02 {
             break (survey, origin, high);
@@ -56,18 +58,20 @@ pub fn chip(seed: u64, side: usize) -> Chip {
 /// An acquisition of a day with the usual small differences between dates.
 pub fn acquisition(draw: &mut impl FnMut() -> f32, day: f32) -> Acquisition {
     let mut spread = |width: f32| width * (draw() - 0.5);
-    let shift = (f64::from(spread(0.7)), f64::from(spread(0.7)));
+    let shift = (f64::from(spread(0.6)), f64::from(spread(0.6)));
     let (gain, haze) = (1.0 + spread(0.04), spread(0.14));
-    let cloudy = draw() < 0.16;
+    let cloudy = draw() < 0.05;
     let cloud_cover = if cloudy { 0.1 + 0.6 * draw() } else { 0.0 };
     Acquisition { seed: (draw() * 16_777_216.0) as u32, day, shift, gain, haze, cloud_cover, swath_end: None }
 }
 
-fn order(draw: &mut impl FnMut() -> f32) -> [usize; CHIP_DATES] {
-    let mut order = std::array::from_fn(|i| i);
-    for i in (1..CHIP_DATES).rev() {
+/// Eight dates of the season in random order.
+fn order(draw: &mut impl FnMut() -> f32) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..SEASON).collect();
+    for i in (1..SEASON).rev() {
         order.swap(i, (draw() * (i + 1) as f32) as usize % (i + 1));
     }
+    order.truncate(CHIP_DATES);
     order
 }
 

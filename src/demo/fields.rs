@@ -164,7 +164,7 @@ fn orchard(parcel: &Parcel, across: f64, along: f64, soil: Material, bright: f32
 pub fn wood(x: f64, y: f64, phase: f32, mix: f32) -> Surface {
     let (distance, crown) = nearest_point(0xf0e5, x, y, 9.0);
     let stand = value(0xf0e6, x, y, 160.0).value;
-    let bright = (1.16 - 0.48 * distance) * (0.92 + 0.2 * unit(crown)) * (1.0 + 0.10 * stand);
+    let bright = (1.10 - 0.30 * distance) * (0.95 + 0.12 * unit(crown)) * (1.0 + 0.10 * stand);
     let plant = if stand * 0.5 + 0.5 < mix { Plant::Broadleaf } else { Plant::Conifer };
     Surface::of(Cover::grown(plant, 1.0, 0.7 * phase + 0.3 * unit(next(crown)), bright))
 }
