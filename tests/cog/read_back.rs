@@ -218,6 +218,7 @@ fn the_estimate_is_an_upper_bound() {
         let estimate = spec.estimate().unwrap();
         assert_eq!(estimate.levels, summary.levels);
         assert!(summary.bytes <= estimate.file_at_most, "{} {estimate:?}", summary.bytes);
+        assert!(estimate.file_likely <= estimate.file_at_most);
         assert!(compression != Compression::None || estimate.raw_bytes < summary.bytes);
     }
 }

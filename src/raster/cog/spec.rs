@@ -65,11 +65,12 @@ pub struct CogSpec {
     pub resampling: OverviewResampling,
     /// 64-bit offsets or not.
     pub bigtiff: BigTiff,
-    /// Name and value of dataset metadata (provenance).
+    /// Name and value of dataset metadata (provenance). A run is only resumed with the same ones, so
+    /// they must not hold the time of writing.
     pub metadata: Vec<(String, String)>,
 }
 
-/// Sizes of what a spec leads to. Compressed sizes are upper bounds: no codec beats every input.
+/// Sizes of what a spec leads to. No codec beats every input, so there is a bound and a guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Estimate {
     /// Resolutions: 1 and the overviews.
@@ -80,6 +81,9 @@ pub struct Estimate {
     pub raw_bytes: u64,
     /// The finished file at most.
     pub file_at_most: u64,
+    /// The finished file, judged by Sentinel-2 scenes refined four times with a cubic kernel: deflate,
+    /// zstd and LZW took 0.23 to 0.25 of 8-bit, 0.43 to 0.54 of 16-bit samples. Floats count in full.
+    pub file_likely: u64,
     /// Free disk needed at most: the spool and the file exist together until the rename.
     pub disk_at_most: u64,
     /// Memory one thread takes at most inside `put` and inside `finish`, beside the block passed in.
@@ -218,6 +222,12 @@ impl CogSpec {
         let text: usize = self.metadata.iter().map(|(k, v)| 6 * (k.len() + v.len()) + 64).sum();
         let names: usize = self.bands.iter().map(|b| 6 * b.len() + 96).sum();
         let file_at_most = spool + tiles * 40 + (text + names + 4096 * levels.len()) as u64;
+        let likely = match (self.compression, self.sample) {
+            (Compression::None, _) => raw_bytes,
+            (_, SampleType::U8) => raw_bytes / 4,
+            (_, SampleType::U16) => raw_bytes / 2,
+            _ => raw_bytes,
+        };
         let codec_state: u64 = if self.compression == Compression::Zstd { 16 << 20 } else { 1 << 20 };
         let mask_pixels = if self.mask { 3 * (self.tile * self.tile) as u64 } else { 0 };
         Ok(Estimate {
@@ -225,9 +235,10 @@ impl CogSpec {
             tiles,
             raw_bytes,
             file_at_most,
+            file_likely: likely.min(file_at_most),
             disk_at_most: spool + file_at_most,
             thread_bytes: self.tile_bytes() * 5 + mask_pixels + codec_state,
-            fixed_bytes: tiles * 72 + (1 << 20),
+            fixed_bytes: tiles * 256 + (1 << 20),
         })
     }
 }
