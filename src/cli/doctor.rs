@@ -1,5 +1,6 @@
 //! `swath doctor`: what this machine offers.
 
+use super::print::say;
 use crate::cpu::isa::Isa;
 use crate::error::Result;
 
@@ -9,12 +10,13 @@ use crate::error::Result;
 /// `Usage` or `Device` when `SWATH_ISA` names something this machine lacks.
 pub fn run() -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    println!("swath    {}", env!("CARGO_PKG_VERSION"));
-    println!("threads  {threads}");
-    println!("kernels  {} (of those this machine has: {})", Isa::current()?.name(), available());
-    println!("devices  cpu");
-    println!("openjpeg {}", if cfg!(feature = "openjpeg") { "built in" } else { "not built in" });
-    Ok(())
+    let openjpeg = if cfg!(feature = "openjpeg") { "built in" } else { "not built in" };
+    say(&format!(
+        "swath    {}\nthreads  {threads}\nkernels  {} (of those this machine has: {})\ndevices  cpu\nopenjpeg {openjpeg}",
+        env!("CARGO_PKG_VERSION"),
+        Isa::current()?.name(),
+        available()
+    ))
 }
 
 fn available() -> String {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::model::ModelArgs;
+use super::print::say;
 use super::values::ByteSize;
 use crate::engine::{forward, DevicePick, Engine};
 use crate::error::{InFile, Result};
@@ -47,6 +48,5 @@ pub fn run(args: &Args) -> Result<()> {
     let arrays = forward(&engine, &model, &input, &args.tap, budget).in_file(&args.input)?;
     npy::write_npz(&args.output, &arrays)?;
     let names: Vec<String> = arrays.iter().map(|(name, array)| format!("{name} {}", array.shape)).collect();
-    println!("{} on {}: {}", model.family().id, engine.device_name(), names.join(", "));
-    Ok(())
+    say(&format!("{} on {}: {}", model.family().id, engine.device_name(), names.join(", ")))
 }

@@ -1,11 +1,13 @@
 //! The command line: parses flags, calls the library, prints. One file a command.
 
+mod demo;
 mod doctor;
 mod exit;
 mod forward;
 mod info;
 mod interrupt;
 mod model;
+mod print;
 mod upscale;
 pub mod values;
 mod weights;
@@ -31,6 +33,7 @@ enum Command {
     Doctor,
     Forward(forward::Args),
     Info(info::Args),
+    Demo(demo::Args),
     Weights(weights::Args),
 }
 
@@ -47,6 +50,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Upscale(args) => upscale::run(&args),
         Command::Doctor => doctor::run(),
         Command::Forward(args) => forward::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Weights(args) => weights::run(&args),
     }

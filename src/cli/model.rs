@@ -1,12 +1,24 @@
 //! Flags that name a network, shared by all commands that run or show one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::values::key_value;
+use crate::demo;
 use crate::engine::{LoadedModel, ModelOptions};
 use crate::error::Result;
+
+/// Name of the weights that are part of the program.
+pub const BUILTIN: &str = "demo";
+
+/// Opens the weights that are part of the program.
+///
+/// # Errors
+/// None in a program that was built whole.
+pub fn open_builtin() -> Result<LoadedModel> {
+    LoadedModel::from_bytes(Path::new(BUILTIN), demo::WEIGHTS.to_vec(), ModelOptions::default())
+}
 
 /// What, besides the weights file, says which network it is.
 #[derive(Debug, Clone, Args)]
@@ -25,7 +37,7 @@ pub struct NetworkArgs {
 /// A weights file and what says which network it is.
 #[derive(Debug, Clone, Args)]
 pub struct ModelArgs {
-    /// Weights (.pth or .safetensors).
+    /// Weights (.pth or .safetensors); `demo` means the small ones built into the program.
     #[arg(short, long, value_name = "FILE")]
     pub model: PathBuf,
     /// What says which network it is.
@@ -46,7 +58,10 @@ impl ModelArgs {
     /// # Errors
     /// As [`LoadedModel::open`].
     pub fn open(&self) -> Result<LoadedModel> {
-        let model = LoadedModel::open(&self.model, self.network.options())?;
+        let model = match self.model.as_os_str() == BUILTIN && !self.model.exists() {
+            true => open_builtin()?,
+            false => LoadedModel::open(&self.model, self.network.options())?,
+        };
         for warning in model.warnings() {
             eprintln!("swath: warning: {}: {warning}", self.model.display());
         }

@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use super::interrupt::stop_flag;
 use super::model::ModelArgs;
+use super::print::say;
 use super::values::{epsg, human_bytes, numbers, ByteSize};
 use crate::engine::{DevicePick, Engine};
 use crate::error::{Error, Result};
@@ -128,7 +129,7 @@ struct ResultArgs {
 /// How it runs.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Running")]
-struct RunArgs {
+pub struct RunArgs {
     /// Ceiling for the memory of the whole process (mapped input pages not counted), e.g. 512M, 2G.
     #[arg(long, value_name = "SIZE", default_value = "2G")]
     memory: ByteSize,
@@ -199,10 +200,7 @@ fn overlap(text: &str) -> Result<OverlapChoice> {
 
 impl Args {
     fn options(&self) -> Result<UpscaleOptions> {
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
         Ok(UpscaleOptions {
-            scenes: self.scenes.clone(),
-            output: self.output.clone(),
             series: self.input.series()?,
             tile: self.tiling.tile,
             overlap: self.tiling.overlap.unwrap_or(OverlapChoice::Family),
@@ -212,14 +210,36 @@ impl Args {
             compression: self.result.compress.into(),
             compression_level: self.result.compress_level,
             mask: self.result.mask,
-            memory: self.run.memory.0,
-            threads: self.run.threads.unwrap_or(threads).max(1),
             device: self.run.device,
             resume: self.result.resume,
             overwrite: self.result.overwrite,
             seams: self.tiling.seam_report,
             choices: self.tiling.choices.clone(),
+            ..UpscaleOptions::new(
+                self.scenes.clone(),
+                self.output.clone(),
+                self.run.memory(),
+                self.run.threads(),
+            )
         })
+    }
+}
+
+impl RunArgs {
+    /// The ceiling in bytes.
+    pub fn memory(&self) -> u64 {
+        self.memory.0
+    }
+
+    /// Threads asked for, or all.
+    pub fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        self.threads.unwrap_or_else(all).max(1)
+    }
+
+    /// How progress is shown.
+    pub fn progress(&self) -> ProgressMode {
+        self.progress.into()
     }
 }
 
@@ -284,14 +304,14 @@ pub fn run(args: &Args) -> Result<()> {
     let model = args.model.open()?.for_scenes();
     let job = Upscale::prepare(&options, &model)?;
     if args.run.dry_run || args.run.verbose {
-        print!("{}", outline(&job, &options, args.run.dry_run)?);
+        say(&outline(&job, &options, args.run.dry_run)?)?;
     }
     if args.run.dry_run {
         return Ok(());
     }
-    let report = job.run(args.run.progress.into(), &stop)?;
+    let report = job.run(args.run.progress(), &stop)?;
     if !args.run.quiet {
-        print!("{}", summary(&job, &report));
+        say(&summary(&job, &report))?;
     }
     Ok(())
 }
@@ -311,15 +331,16 @@ fn run_folder(args: &Args, folder: &Path) -> Result<()> {
     let chips = count_chips(folder)?;
     let size = InputSize { batch: BATCH.min(chips), frames: input.default_frames, height: CHIP, width: CHIP };
     let engine = Engine::new(args.run.device, args.run.threads.unwrap_or(0))?;
-    let mut net = engine.compile(&model, size, &[], Some(args.run.memory.0))?;
+    let mut net = engine.compile(&model, size, &[], Some(args.run.memory()))?;
     let side = net.output_shape().last().copied().unwrap_or(CHIP);
-    let progress = Progress::new(args.run.progress.into(), "chips", chips as u64);
+    let progress = Progress::new(args.run.progress(), "chips", chips as u64);
     let job = ChipJob { input: folder, output: &args.output, frames: size.frames, side, batch: size.batch };
     let report = run_chips(&job, &mut net, &progress)?;
     progress.finish();
     if !args.run.quiet {
         report.notes.iter().for_each(|note| eprintln!("swath: {note}"));
-        println!("{} chips, {} stitched grids in {}", report.chips, report.grids, args.output.display());
+        let folder = args.output.display();
+        say(&format!("{} chips, {} stitched grids in {folder}", report.chips, report.grids))?;
     }
     Ok(())
 }
@@ -382,7 +403,8 @@ fn outline(job: &Upscale, options: &UpscaleOptions, timed: bool) -> Result<Strin
     Ok(out)
 }
 
-fn summary(job: &Upscale, report: &UpscaleReport) -> String {
+/// What the job did, a line or a few.
+pub fn summary(job: &Upscale, report: &UpscaleReport) -> String {
     use std::fmt::Write;
     let mut out = String::new();
     let seconds = report.elapsed.0.as_secs_f64() + report.elapsed.1.as_secs_f64();

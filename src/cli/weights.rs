@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use weights_tools::{convert, diff, inspect, ConvertOptions, InspectOptions};
 
 use super::model::NetworkArgs;
+use super::print::say;
 use crate::engine::LoadedModel;
 use crate::error::{Error, InFile, Kind, Result};
 
@@ -98,14 +99,10 @@ fn inspect_file(args: &InspectArgs) -> Result<()> {
         if let (Some(object), Some(description)) = (json.as_object_mut(), &description) {
             object.insert("network".to_string(), serde_json::to_value(description).map_err(not_json)?);
         }
-        println!("{json:#}");
-        return Ok(());
+        return say(&format!("{json:#}"));
     }
-    print!("{inspection}");
-    if let Some(description) = description {
-        print!("\n{description}");
-    }
-    Ok(())
+    say(&inspection.to_string())?;
+    description.map_or(Ok(()), |description| say(&format!("\n{description}")))
 }
 
 /// The model, `None` when the tensors are no known network's.
@@ -138,12 +135,10 @@ pub(super) fn print(
     json: impl Fn() -> Result<serde_json::Value>,
     as_json: bool,
 ) -> Result<()> {
-    if as_json {
-        println!("{:#}", json()?);
-    } else {
-        print!("{text}");
+    match as_json {
+        true => say(&format!("{:#}", json()?)),
+        false => say(&text.to_string()),
     }
-    Ok(())
 }
 
 /// The error of a description that JSON cannot hold.

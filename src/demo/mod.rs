@@ -28,6 +28,9 @@ pub use sensor::{bands_at, halo, observe, tci, Acquisition, Raster, Survey, TCI_
 pub use spectra::{Spectrum, BANDS, BAND_METRES, RGB};
 pub use surface::{Palette, Surface};
 
+/// The small weights that are part of the program (`docs/demo-weights.md` says what they are), a `.pth` file.
+pub static WEIGHTS: &[u8] = include_bytes!("../../assets/demo/rrdb_8s2_demo.pth");
+
 /// Side of a pixel of the truth, metres.
 pub const TRUTH_METRES: f64 = 2.5;
 

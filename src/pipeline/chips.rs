@@ -193,6 +193,12 @@ fn to_bytes(planes: &[f32], n: usize) -> Vec<u8> {
 }
 
 fn write(chip: &Chip, lr: &[u8], sr: &[u8], side: usize) -> Result<()> {
+    let folder = if chip.place.is_some() { chip.output.parent() } else { Some(chip.output.as_path()) };
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Error::io("cannot create the folder", e))
+            .in_file(folder)?;
+    }
     if chip.place.is_some() {
         return png::write_rgb(&chip.output, side, side, sr);
     }

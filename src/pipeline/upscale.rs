@@ -90,6 +90,32 @@ pub struct UpscaleOptions {
     pub choices: Option<PathBuf>,
 }
 
+impl UpscaleOptions {
+    /// The usual choices for these scenes, this result, memory (bytes) and number of threads.
+    pub fn new(scenes: Vec<PathBuf>, output: PathBuf, memory: u64, threads: usize) -> Self {
+        Self {
+            scenes,
+            output,
+            series: SeriesOptions { bands: Vec::new(), ..SeriesOptions::default() },
+            tile: None,
+            overlap: OverlapChoice::Family,
+            blend: Blend::Cosine,
+            seed: 0,
+            kind: OutputKind::U8,
+            compression: Compression::Deflate,
+            compression_level: None,
+            mask: false,
+            memory,
+            threads,
+            device: DevicePick::Auto,
+            resume: false,
+            overwrite: false,
+            seams: false,
+            choices: None,
+        }
+    }
+}
+
 /// A job with everything decided.
 pub struct Upscale<'a> {
     options: &'a UpscaleOptions,
@@ -146,8 +172,8 @@ impl<'a> Upscale<'a> {
                 refusal = Some(e);
                 continue;
             }
-            let working_set = series.working_set(STRIP, grid.y.tile);
-            let cache = working_set.min(budget.left()).max(least);
+            let working_set = series.working_set(STRIP, grid.y.tile).saturating_add(least);
+            let cache = working_set.min(budget.left());
             series.set_cache_bytes(cache as usize);
             let spec = StreamSpec {
                 grid,
@@ -194,7 +220,7 @@ impl<'a> Upscale<'a> {
         self.plan
     }
 
-    /// Bytes of decoded blocks that let each be decoded once, and bytes there are for them.
+    /// Bytes of decoded blocks that let each be decoded once (decoders included), and bytes there are for them.
     pub fn working_set(&self) -> (u64, u64) {
         (self.working_set, self.cache)
     }
