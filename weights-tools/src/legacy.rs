@@ -54,7 +54,7 @@ fn places<'a>(
         let key =
             key.as_str().ok_or_else(|| Error::format("the list of storages has a key that is no text"))?;
         let Some(claim) = claims.get(key) else {
-            return Err(Error::format(format!("storage {key:?} is listed, but no tensor uses it")));
+            return Err(Error::format(format!("storage {key:?} is listed, but never mentioned before")));
         };
         let count = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()).map(|b| u64::from_le_bytes(*b));
         let held = count.and_then(|n| n.checked_mul(claim.dtype.size() as u64));

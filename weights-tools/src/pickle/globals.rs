@@ -69,7 +69,7 @@ pub(super) fn find(module: &str, name: &str) -> Result<Global> {
     }
     let shown: String = full.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect();
     Err(Error::refused(format!(
-        "the pickle asks for {shown}, which tensors do not need; refused, nothing was run"
+        "the pickle asks for {shown}, which tensors do not need; nothing was run (a file of the state_dict alone has no such need)"
     )))
 }
 
