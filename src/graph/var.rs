@@ -63,7 +63,7 @@ impl<'b> Var<'b> {
     pub fn conv2d(self, w: Var<'b>, bias: Option<Var<'b>>, conv: Conv2d) -> Var<'b> {
         let epilogue = Epilogue { bias: bias.is_some(), ..Epilogue::NONE };
         let others: Vec<Var<'b>> = std::iter::once(w).chain(bias).collect();
-        self.apply(Convolution { conv, upsample: 1, epilogue }, &others)
+        self.apply(Convolution { conv, upsample: 1, epilogue, rows: None }, &others)
     }
 
     /// Adds one number per channel (axis 1).

@@ -79,6 +79,17 @@ pub struct Convolution {
     pub upsample: usize,
     /// What passes have fused into the store.
     pub epilogue: Epilogue,
+    /// Set when x is a band of an image's rows.
+    pub rows: Option<BandRows>,
+}
+
+/// Which rows of the result a convolution of a band computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BandRows {
+    /// Padding above the band: the image's at its upper edge, else none.
+    pub pad_above: usize,
+    /// Number of rows computed.
+    pub count: usize,
 }
 
 impl Convolution {
@@ -177,7 +188,10 @@ impl OpDef for Convolution {
         }
         let (x, w) = (image(&ins[0].shape)?, image(&ins[1].shape)?);
         self.check_channels(x[1], w)?;
-        let h = self.out_extent(0, x[2] * self.upsample, w[2])?;
+        let h = match self.rows {
+            Some(rows) => rows.count,
+            None => self.out_extent(0, x[2] * self.upsample, w[2])?,
+        };
         let wide = self.out_extent(1, x[3] * self.upsample, w[3])?;
         let y = Shape::new(&[x[0], w[0], h, wide])?;
         self.check_extras(&ins[2..], y)?;
@@ -186,7 +200,10 @@ impl OpDef for Convolution {
     }
 
     fn reach(&self, ins: &[TensorSpec], _out: &TensorSpec) -> Reach {
-        let Ok([_, w, ..]) = inputs::<2>(&ins[..2]) else { return Reach::Global };
+        let Ok([_, w]) = inputs::<2>(&ins[..2]) else { return Reach::Global };
+        if self.rows.is_some() {
+            return Reach::Global;
+        }
         let axis = |k: usize| {
             let c = &self.conv;
             let mut reach = AxisReach::window(w[2 + k], c.stride[k], c.padding[k], c.dilation[k]);
@@ -213,7 +230,7 @@ impl OpDef for Convolution {
             kernel: pair([w[2], w[3]])?,
             stride: pair(c.stride)?,
             dilation: pair(c.dilation)?,
-            pad: pair(c.padding)?,
+            pad: pair([self.rows.map_or(c.padding[0], |rows| rows.pad_above), c.padding[1]])?,
             groups: u32_of(c.groups)?,
             pad_mode: c.pad_mode as u32,
             upsample: u32_of(self.upsample)?,

@@ -18,7 +18,7 @@ mod view;
 
 pub use activation::{Activate, Activation, Prelu};
 pub use concat::{Concat, PadAxis};
-pub use conv::{Conv2d, Convolution, Epilogue};
+pub use conv::{BandRows, Conv2d, Convolution, Epilogue};
 pub use elementwise::{Add, Bias, Mul, Scale};
 pub use linear::Linear;
 pub use norm::{Affine, BatchNorm, NormScale, NormShift};

@@ -3,10 +3,13 @@
 //! Values named as outputs are kept as they are; everything else may vanish, so taps are declared
 //! before passes run.
 
+mod band;
 mod fold_norm;
 mod fuse;
 mod rewrite;
 mod simplify;
+
+pub use band::band;
 
 use crate::graph::Graph;
 use crate::Result;
