@@ -10,7 +10,7 @@ const LINE: usize = 16;
 /// Bytes of input a register tile may touch per chunk: stays in the first-level cache.
 const L1_BYTES: usize = 12 << 10;
 /// Bytes of a part's buffers: stay in the second-level cache.
-const L2_BYTES: usize = 640 << 10;
+const L2_BYTES: usize = 400 << 10;
 /// Widest block; wider outputs are cut.
 const MAX_COLUMNS: usize = 256;
 

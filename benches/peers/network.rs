@@ -1,0 +1,96 @@
+//! Our side of `compare.py`: runs a network as often as it is told, in one process.
+//!
+//! Reads one JSON request per line, `{"batch", "height", "width", "threads", "repeats", "input",
+//! "output"}` (`input` and `output` are `.npy` files, the latter optional), and answers with one
+//! line `{"wall_ms": […], "cpu_ms": […]}`.
+
+#![allow(missing_docs)]
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use swath::cpu::Cpu;
+use swath::engine::{LoadedModel, ModelOptions};
+use swath::models::{self, InputSize};
+use swath::plan::{self, Device, Session};
+use swath::util::npy;
+
+#[derive(Deserialize)]
+struct Request {
+    batch: usize,
+    height: usize,
+    width: usize,
+    threads: usize,
+    repeats: usize,
+    input: PathBuf,
+    output: Option<PathBuf>,
+}
+
+#[derive(Default, Serialize)]
+struct Answer {
+    wall_ms: Vec<f64>,
+    cpu_ms: Vec<f64>,
+}
+
+/// Processor time of this process so far, in milliseconds.
+fn cpu_ms() -> f64 {
+    // Fields 14 and 15 of the line, counted after the name in parentheses: ticks of 10 ms.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
+    10.0 * (ticks(11) + ticks(12))
+}
+
+fn load(model: &LoadedModel, request: &Request) -> swath::Result<Box<dyn Session>> {
+    let size = InputSize {
+        batch: request.batch,
+        frames: model.network().input().default_frames,
+        height: request.height,
+        width: request.width,
+    };
+    let mut graph = models::graph(model.network(), size)?;
+    swath::passes::optimise(&mut graph)?;
+    let cpu = Cpu::new(request.threads)?;
+    let plan = plan::compile(&graph, cpu.kernels())?;
+    cpu.load(Arc::new(plan), model.weights())
+}
+
+fn answer(session: &mut dyn Session, request: &Request) -> Result<Answer, Box<dyn Error>> {
+    let input = npy::read(&request.input)?;
+    session.input(0).copy_from_slice(&input.data);
+    let mut answer = Answer::default();
+    for _ in 0..request.repeats {
+        let (wall, cpu) = (Instant::now(), cpu_ms());
+        session.run()?;
+        answer.wall_ms.push(wall.elapsed().as_secs_f64() * 1e3);
+        answer.cpu_ms.push(cpu_ms() - cpu);
+    }
+    if let Some(path) = &request.output {
+        let shape = session.plan().outputs[0].shape;
+        npy::write_to(&mut std::fs::File::create(path)?, &shape, session.output(0))?;
+    }
+    Ok(answer)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let weights = std::env::args().nth(1).ok_or("usage: network WEIGHTS < requests")?;
+    let model = LoadedModel::open(Path::new(&weights), ModelOptions::default())?;
+    let mut sessions: HashMap<[usize; 4], Box<dyn Session>> = HashMap::new();
+    for line in std::io::stdin().lock().lines() {
+        let request: Request = serde_json::from_str(&line?)?;
+        let key = [request.batch, request.height, request.width, request.threads];
+        if !sessions.contains_key(&key) {
+            sessions.insert(key, load(&model, &request)?);
+        }
+        let session = sessions.get_mut(&key).ok_or("no session")?;
+        let answer = answer(session.as_mut(), &request)?;
+        println!("{}", serde_json::to_string(&answer)?);
+        std::io::stdout().flush()?;
+    }
+    Ok(())
+}
