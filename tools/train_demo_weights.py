@@ -9,7 +9,7 @@ The chips come from the project itself:
 The network is the generator of Satlas Super-Resolution (SSR_RRDBNet) in small: 8 dates of true colour, 24
 features, 2 blocks, growth 12, scale 4. It starts as the mean of the dates, linearly interpolated, and is
 trained with an L1 loss, Adam, a fixed seed, an average of the weights (`params_ema`). Every chip comes turned,
-mirrored and with its dates in another order. Weights are stored as float16.
+mirrored and with its dates in another order; clouds are rare, since swath picks the clear dates of a tile. Weights are stored as float16.
 """
 
 import argparse
@@ -98,17 +98,37 @@ def load(folder, name):
     return low, high
 
 
-def batch(low, high, rng, count, side):
-    """Random windows, turned and mirrored, dates shuffled; now and then a date stands in for another."""
+def clear_dates(low):
+    """[chip, date]: whether a date has data everywhere and hardly any pixel far brighter than the median date."""
+    clear = np.ones((len(low), DATES), bool)
+    for n, x in enumerate(low):
+        x = x.reshape(DATES, 3, *x.shape[-2:]).astype(np.int16)
+        cloud = (x - np.median(x, 0) > 30).all(1).mean((1, 2))
+        missing = (x.sum(1) == 0).any((1, 2))
+        clear[n] = (cloud < 0.003) & ~missing
+        if not clear[n].any():
+            clear[n] = True
+    return clear
+
+
+def choose(clear, rng):
+    """The chip's dates in random order; most of the time clear ones stand in for the others, as swath's choice
+    among more dates than the network takes would have it."""
+    dates = rng.permutation(DATES)
+    if rng.random() < 0.9:
+        good = np.flatnonzero(clear)
+        dates = np.where(clear[dates], dates, rng.choice(good, DATES))
+    return dates
+
+
+def batch(low, high, clear, rng, count, side):
+    """Random windows, turned and mirrored, dates shuffled."""
     xs, ys = [], []
     for _ in range(count):
         n, top, left = rng.integers(len(low)), *rng.integers(low.shape[-1] - side + 1, size=2)
         x = low[n, :, top : top + side, left : left + side].reshape(DATES, 3, side, side)
         y = high[n, :, 4 * top : 4 * (top + side), 4 * left : 4 * (left + side)]
-        dates = rng.permutation(DATES)
-        if rng.random() < 0.15:
-            dates[rng.integers(DATES)] = dates[rng.integers(DATES)]
-        x, turns = x[dates], rng.integers(4)
+        x, turns = x[choose(clear[n], rng)], rng.integers(4)
         x, y = np.rot90(x, turns, (2, 3)), np.rot90(y, turns, (1, 2))
         if rng.random() < 0.5:
             x, y = x[..., ::-1], y[..., ::-1]
@@ -116,6 +136,15 @@ def batch(low, high, rng, count, side):
         ys.append(y)
     to_tensor = lambda a: torch.from_numpy(np.ascontiguousarray(a)).float() / 255
     return to_tensor(np.stack(xs)), to_tensor(np.stack(ys))
+
+
+def with_clear_dates(low, clear):
+    """The held-out chips as the network gets them: the first clear dates stand in for the others."""
+    out = np.array(low)
+    for n, good in enumerate(clear):
+        x = out[n].reshape(DATES, 3, *out.shape[-2:])
+        x[:] = x[np.resize(np.flatnonzero(good), DATES)] if not good.all() else x
+    return out
 
 
 def psnr(y, truth):
@@ -131,7 +160,8 @@ def bicubic(x):
 
 @torch.no_grad()
 def baselines(low, high):
-    """PSNR of bicubic on the best date (chosen by the truth), on the clearest, and on the mean of the dates."""
+    """PSNR of bicubic on the best date (chosen by the truth), on the clearest (the first of those without cloud
+    or gap), and on the mean of the dates."""
     best, first, mean = [], [], []
     for x, y in zip(low, high):
         x = torch.from_numpy(x.copy()).float().reshape(DATES, 3, *x.shape[-2:]) / 255
@@ -168,7 +198,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--side", type=int, default=24)
-    parser.add_argument("--rate", type=float, default=6e-4)
+    parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume")
     options = parser.parse_args()
@@ -176,7 +206,10 @@ def main():
     torch.set_num_threads(options.threads)
     rng = np.random.default_rng(7)
     train, held_out = load(options.chips, "train"), load(options.chips, "val")
+    clear = clear_dates(train[0])
+    held_out = with_clear_dates(held_out[0], clear_dates(held_out[0])), held_out[1]
     best, first, mean = baselines(*held_out)
+    print(f"dates of the training chips that are clear: {clear.mean():.0%}")
     print(f"held out, bicubic: best date {best.mean():.3f} dB, clearest {first.mean():.3f}, mean {mean.mean():.3f}", flush=True)
 
     net = RrdbNet()
@@ -195,7 +228,7 @@ def main():
         rate = options.rate * min(1, step / 50) * max(0.02, 0.5 * (1 + math.cos(math.pi * done)))
         for group in optimiser.param_groups:
             group["lr"] = rate
-        x, y = batch(*train, rng, options.batch, options.side)
+        x, y = batch(*train, clear, rng, options.batch, options.side)
         out = net(x.to(memory_format=torch.channels_last))
         loss = F.l1_loss(out[..., 8:-8, 8:-8], y[..., 8:-8, 8:-8])
         optimiser.zero_grad()

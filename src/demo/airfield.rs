@@ -8,20 +8,43 @@ use super::{cover_of, Frame};
 /// Distance between possible airfields, metres.
 const PITCH: f64 = 5200.0;
 
-/// The lattice cell's airfield: its frame (u along the runway) and half-length, if it has one.
-pub fn near(seed: u32, x: f64, y: f64) -> Option<(Frame, f32)> {
-    let (cx, cy) = ((x / PITCH).floor(), (y / PITCH).floor());
-    let h = hash(seed ^ 0xa1f, cx as i32, cy as i32);
-    if unit(h) > 0.45 {
-        return None;
-    }
-    let at = |c: f64, j: u32| (c + 0.35 + 0.3 * f64::from(unit(j))) * PITCH;
-    let frame = Frame::new(next(h ^ 0x33), at(cx, next(h)), at(cy, next(h ^ 1)));
-    Some((frame, 780.0 + 380.0 * unit(next(h ^ 2))))
+/// The airfields of a landscape; the one of the last point's cell is kept.
+#[derive(Debug, Clone)]
+pub struct Airfields {
+    seed: u32,
+    cell: (i32, i32),
+    /// The runway's frame (u along it) and its half-length.
+    near: Option<(Frame, f32)>,
 }
 
-/// The airfield at a position, or `None` outside its fence.
-pub fn airfield(frame: &Frame, half: f32, x: f64, y: f64) -> Option<Surface> {
+impl Airfields {
+    /// Airfields of a landscape.
+    pub fn new(seed: u32) -> Self {
+        Self { seed, cell: (i32::MIN, 0), near: None }
+    }
+
+    /// The airfield at a position, or `None` outside its fence.
+    pub fn at(&mut self, x: f64, y: f64) -> Option<Surface> {
+        let cell = ((x / PITCH).floor() as i32, (y / PITCH).floor() as i32);
+        if cell != self.cell {
+            (self.cell, self.near) = (cell, self.of_cell(cell));
+        }
+        let (frame, half) = self.near?;
+        airfield(&frame, half, x, y)
+    }
+
+    fn of_cell(&self, (cx, cy): (i32, i32)) -> Option<(Frame, f32)> {
+        let h = hash(self.seed ^ 0xa1f, cx, cy);
+        if unit(h) > 0.45 {
+            return None;
+        }
+        let at = |c: i32, j: u32| (f64::from(c) + 0.35 + 0.3 * f64::from(unit(j))) * PITCH;
+        let frame = Frame::new(next(h ^ 0x33), at(cx, next(h)), at(cy, next(h ^ 1)));
+        Some((frame, 780.0 + 380.0 * unit(next(h ^ 2))))
+    }
+}
+
+fn airfield(frame: &Frame, half: f32, x: f64, y: f64) -> Option<Surface> {
     let (u, v) = frame.local(x, y);
     let (u, v) = (u as f32, v as f32);
     if u.abs() > half + 90.0 || !(-130.0..430.0).contains(&v) {

@@ -1,7 +1,7 @@
 //! The procedural landscape: a pure function of a seed and metric coordinates, made at any point or window
 //! without its surroundings.
 
-use super::airfield::{airfield, near};
+use super::airfield::Airfields;
 use super::fields::{irrigated, wood, Parcels};
 use super::noise::{fbm, hash, nearest_point, next, smoothstep, unit, value};
 use super::roads::{road, Districts, Place};
@@ -25,6 +25,7 @@ pub struct Sampler {
     districts: Districts,
     parcels: Parcels,
     towns: Towns,
+    airfields: Airfields,
 }
 
 /// Distance between the centres of towns, metres.
@@ -33,7 +34,8 @@ const TOWN_PITCH: f64 = 2900.0;
 #[derive(Debug, Clone)]
 struct Towns {
     cell: (i32, i32),
-    seeds: Vec<(f64, f64, f32, u32)>,
+    /// Street frame and radius (metres) of the towns around the cell.
+    near: Vec<(Frame, f32)>,
 }
 
 impl World {
@@ -49,7 +51,8 @@ impl World {
             terrain: Lattice::new(self.seed, bounds),
             districts: Districts::new(self.seed ^ 0xd15),
             parcels: Parcels::default(),
-            towns: Towns { cell: (i32::MIN, 0), seeds: Vec::with_capacity(9) },
+            towns: Towns { cell: (i32::MIN, 0), near: Vec::with_capacity(9) },
+            airfields: Airfields::new(self.seed),
         }
     }
 }
@@ -72,10 +75,8 @@ impl Sampler {
     }
 
     fn land(&mut self, x: f64, y: f64, terrain: &Terrain) -> Surface {
-        if let Some((frame, half)) = near(self.seed, x, y) {
-            if let Some(surface) = airfield(&frame, half, x, y) {
-                return surface;
-            }
+        if let Some(surface) = self.airfields.at(x, y) {
+            return surface;
         }
         let (wx, wy) = (x + f64::from(terrain.bend_x), y + f64::from(terrain.bend_y));
         let place = self.districts.at(wx, wy);
@@ -135,34 +136,34 @@ impl Sampler {
         if cell != self.towns.cell {
             self.towns.gather(self.seed, cell);
         }
-        let weight =
-            |s: &(f64, f64, f32, u32), x: f64, y: f64| 1.0 - (((s.0 - x).hypot(s.1 - y)) as f32) / s.2;
-        let heavier = |a: &&(f64, f64, f32, u32), b: &&(f64, f64, f32, u32)| {
-            weight(a, x, y).total_cmp(&weight(b, x, y))
+        let weight = |town: &(Frame, f32), x: f64, y: f64| {
+            let (dx, dy) = (town.0.x - x, town.0.y - y);
+            1.0 - (dx * dx + dy * dy).sqrt() as f32 / town.1
         };
-        let best = *self.towns.seeds.iter().max_by(heavier)?;
-        if weight(&best, x, y) < -0.7 {
+        let weighed = self.towns.near.iter().map(|town| (weight(town, x, y), town));
+        let (strongest, best) = weighed.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        if strongest < -0.7 {
             return None;
         }
         let ragged = self.seed ^ 41;
-        let density = |px: f64, py: f64| {
-            weight(&best, px, py) - 0.25 + 0.55 * fbm(ragged, px, py, 520.0, 3, 0.55).value
-        };
-        town(&Frame::new(best.3, best.0, best.1), x, y, &density)
+        let density =
+            |px: f64, py: f64| weight(best, px, py) - 0.25 + 0.55 * fbm(ragged, px, py, 520.0, 3, 0.55).value;
+        town(&best.0, x, y, &density)
     }
 }
 
 impl Towns {
     fn gather(&mut self, seed: u32, cell: (i32, i32)) {
         self.cell = cell;
-        self.seeds.clear();
+        self.near.clear();
         for dy in -1..=1 {
             for dx in -1..=1 {
                 let h = hash(seed ^ 0x70, cell.0 + dx, cell.1 + dy);
                 if unit(next(h ^ 7)) < 0.8 {
                     let at = |c: i32, j: u32| (f64::from(c) + 0.2 + 0.6 * f64::from(unit(j))) * TOWN_PITCH;
                     let radius = 260.0 + 780.0 * unit(next(h ^ 8)).powi(2);
-                    self.seeds.push((at(cell.0 + dx, h), at(cell.1 + dy, next(h)), radius, next(h ^ 9)));
+                    let frame = Frame::new(next(h ^ 9), at(cell.0 + dx, h), at(cell.1 + dy, next(h)));
+                    self.near.push((frame, radius));
                 }
             }
         }

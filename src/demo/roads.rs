@@ -13,7 +13,7 @@ const PITCH: f64 = 1150.0;
 pub struct Districts {
     seed: u32,
     cell: (i32, i32),
-    centres: Vec<(f64, f64, u32)>,
+    centres: Vec<Frame>,
 }
 
 /// Where a point lies among the districts.
@@ -40,7 +40,7 @@ impl Districts {
         if cell != self.cell {
             self.gather(cell);
         }
-        let distance = |c: &(f64, f64, u32)| (c.0 - x).powi(2) + (c.1 - y).powi(2);
+        let distance = |c: &Frame| (c.x - x).powi(2) + (c.y - y).powi(2);
         let (mut first, mut second) = ((f64::MAX, 0), (f64::MAX, 0));
         for (index, centre) in self.centres.iter().enumerate() {
             let d = distance(centre);
@@ -52,13 +52,13 @@ impl Districts {
             }
         }
         let (a, b) = (self.centres[first.1], self.centres[second.1]);
-        let (dx, dy) = (b.0 - a.0, b.1 - a.1);
-        let gap = dx.hypot(dy).max(1.0);
+        let (dx, dy) = (b.x - a.x, b.y - a.y);
+        let gap = (dx * dx + dy * dy).sqrt().max(1.0);
         Place {
-            frame: Frame::new(a.2, a.0, a.1),
+            frame: a,
             border: ((second.0 - first.0) / (2.0 * gap)) as f32,
-            along: (((x - a.0) * -dy + (y - a.1) * dx) / gap) as f32,
-            pair: hash(self.seed, (a.2 ^ b.2) as i32, 0x0ad),
+            along: (((x - a.x) * -dy + (y - a.y) * dx) / gap) as f32,
+            pair: hash(self.seed, (a.hash ^ b.hash) as i32, 0x0ad),
         }
     }
 
@@ -69,11 +69,8 @@ impl Districts {
             for dx in -2..=2 {
                 let h = hash(self.seed, cell.0 + dx, cell.1 + dy);
                 let at = |c: i32, j: f32| (f64::from(c) + 0.15 + 0.7 * f64::from(j)) * PITCH;
-                self.centres.push((
-                    at(cell.0 + dx, unit(h)),
-                    at(cell.1 + dy, unit(next(h))),
-                    next(h ^ 0xd15),
-                ));
+                let (x, y) = (at(cell.0 + dx, unit(h)), at(cell.1 + dy, unit(next(h))));
+                self.centres.push(Frame::new(next(h ^ 0xd15), x, y));
             }
         }
         self.drop_far();
@@ -82,7 +79,7 @@ impl Districts {
     /// Keeps the centres that can be nearest or second nearest to a point of the cell.
     fn drop_far(&mut self) {
         let (x, y) = ((f64::from(self.cell.0) + 0.5) * PITCH, (f64::from(self.cell.1) + 0.5) * PITCH);
-        let distance = |c: &(f64, f64, u32)| (c.0 - x).hypot(c.1 - y);
+        let distance = |c: &Frame| (c.x - x).hypot(c.y - y);
         self.centres.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
         let Some(second) = self.centres.get(1).map(distance) else { return };
         self.centres.retain(|c| distance(c) <= second + std::f64::consts::SQRT_2 * PITCH);

@@ -27,7 +27,7 @@ pub struct DemoSpec {
 
 impl Default for DemoSpec {
     fn default() -> Self {
-        Self { size: 516, dates: 10, seed: 14, all_bands: false, other_zone: false }
+        Self { size: 516, dates: 12, seed: 14, all_bands: false, other_zone: false }
     }
 }
 
