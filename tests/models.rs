@@ -136,6 +136,24 @@ fn cost_of_the_published_generator_is_the_papers() {
     assert!((gmac - 18.370).abs() < 0.02, "{gmac}");
 }
 
+/// Closed forms: one pixel per 3×3 convolution at input resolution, a half at twice it, a quarter at four times.
+#[test]
+fn exact_halos_are_the_closed_forms() {
+    let at = |net: &dyn Network| {
+        let frames = net.input().default_frames;
+        let graph = graph(net, InputSize { batch: 1, frames, height: 32, width: 32 }).unwrap();
+        swath::graph::halo(&graph, "output", "input").unwrap().unwrap()
+    };
+    let published = configured(&published(24), &[], Origin::Set).0;
+    assert_eq!((at(published.as_ref()).radius, at(published.as_ref()).scale), (348, (4, 1)));
+    let common = worldstrat(3, false, 3, 4, 2);
+    let plain = models::Common { head_kernel: 1, ..common };
+    let srcnn = models::Srcnn { common: plain.clone(), revisits: 8, residual_layers: 1, output_size: None };
+    assert_eq!(at(&srcnn).radius, 2 + 2 + 2);
+    let highresnet = models::HighResNet { common: plain, revisits: 8, rounds: 3 };
+    assert_eq!(at(&highresnet).radius, 2 + 3 * 3);
+}
+
 #[test]
 fn scale_one_and_two_are_told_by_options() {
     for (told, frames, scale) in [("2", 4, 2), ("1", 1, 1), ("3", 16, 4)] {

@@ -162,7 +162,9 @@ impl Network for RrdbNet {
         for block in 0..self.blocks {
             body = self.block(b, &format!("body.{block}"), body);
         }
-        let mut y = first.add(conv3x3(b, "conv_body", body.name("body"), self.features));
+        // The last block's result has two names; a value has one.
+        let body = body.reshape(&body.shape()).name("body");
+        let mut y = first.add(conv3x3(b, "conv_body", body, self.features));
         for up in 1..=2 + self.extra_ups() {
             y = conv3x3(b, &format!("conv_up{up}"), y.upsample_nearest(2), self.features).leaky_relu(SLOPE);
         }

@@ -14,8 +14,8 @@ use super::report::WeightReport;
 use crate::error::{Error, InFile, Result};
 use crate::tensor::{Shape, TensorStore};
 
-/// What training programs put before all names of a generator, besides what `weights-tools` strips.
-const PREFIXES: &[&str] = &["net_g.", "netG.", "generator.", "model.", "net."];
+/// What training programs and their wrappers put before all names of a generator.
+const PREFIXES: &[&str] = &["net_g.", "netG.", "generator.", "model.", "net.", "module.", "_orig_mod."];
 
 /// The tensors of one network in a weights file. Data stays in the mapped file until it is read.
 pub struct Weights {
