@@ -17,7 +17,7 @@ use crate::pipeline::{
 };
 use crate::raster::cog::Compression;
 use crate::raster::crs::Bounds;
-use crate::raster::scene::{MercatorGrid, SeriesOptions, Target, Window};
+use crate::raster::scene::{Extent, MercatorGrid, NodataChoice, OffsetChoice, SeriesOptions, Target, Window};
 use crate::raster::{FrameSource, GeoTransform, Georef, Jp2Decoder, OpenOptions};
 use crate::tile::Blend;
 
@@ -73,6 +73,18 @@ struct InputArgs {
     /// Pixel size of --reproject in metres (default: the zoom-17 lattice's 9.554628535647032).
     #[arg(long, value_name = "METRES", requires = "reproject")]
     reproject_pixel: Option<f64>,
+    /// Area of the result where dates cover different ones: that of the reference date (the grid most dates
+    /// share), of any date, or of all.
+    #[arg(long, value_enum, default_value_t = ExtentArg::Reference)]
+    extent: ExtentArg,
+    /// Added to 16-bit numbers (auto: what a product says, -1000 since processing baseline 04.00; loose files
+    /// are taken as they are).
+    #[arg(long, value_name = "N|auto", default_value = "auto", allow_hyphen_values = true)]
+    offset: OffsetChoice,
+    /// Stored number that means no data (auto: what files declare, else 0 in Sentinel-2 bands and black in
+    /// georeferenced true colour).
+    #[arg(long, value_name = "N|none|auto", default_value = "auto", allow_hyphen_values = true)]
+    nodata: NodataChoice,
     /// Who decodes JPEG 2000.
     #[arg(long, value_enum, default_value_t = Jp2::Hayro)]
     jp2_decoder: Jp2,
@@ -157,6 +169,13 @@ pub struct RunArgs {
 enum Jp2 {
     Hayro,
     Openjpeg,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ExtentArg {
+    Reference,
+    Union,
+    Intersection,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -267,7 +286,17 @@ impl InputArgs {
             Jp2::Openjpeg => Jp2Decoder::OpenJpeg,
         };
         let open = OpenOptions { jp2_decoder, ..OpenOptions::default() };
-        Ok(SeriesOptions { bands: self.bands.clone(), georef, target, window, open, ..Default::default() })
+        Ok(SeriesOptions {
+            bands: self.bands.clone(),
+            georef,
+            target,
+            extent: self.extent.into(),
+            window,
+            offset: self.offset,
+            nodata: self.nodata,
+            open,
+            ..Default::default()
+        })
     }
 }
 
@@ -284,6 +313,7 @@ macro_rules! same_names {
 }
 
 same_names! {
+    ExtentArg => Extent { Reference, Union, Intersection }
     BlendArg => Blend { Crop, Linear, Cosine }
     TypeArg => OutputKind { U8, U16, F32 }
     CompressArg => Compression { Deflate, Zstd, Lzw, None }

@@ -19,6 +19,8 @@ const MESH_TOLERANCE: f64 = 2e-4;
 const MESH_CELL: i64 = 32;
 /// Ratios of pixel sizes up to this are sampled with the 2×2 kernel.
 const NO_SHRINKING: f64 = 1.05;
+/// Samples that weigh less than this together say nothing.
+const LEAST_WEIGHT: f64 = 1e-5;
 
 /// Where in a source image the pixels of a destination grid lie. Positions are in pixels from the upper
 /// left corner of the upper left pixel, so pixel `i` has its centre at `i + 0.5`.
@@ -329,12 +331,17 @@ impl Resampler {
         }
         let positions = self.mapping.positions(dst);
         let sampler = Sampler { source, radius: self.radius, image: self.image };
-        let mut taps = Vec::with_capacity(4);
+        let small = self.radius == (1.0, 1.0);
+        let mut wide = Vec::new();
         for (at, flag) in valid.iter_mut().enumerate().take(area) {
             let (x, y) = ((at % dst.width()) as i64 + dst.x0, (at / dst.width()) as i64 + dst.y0);
-            if !sampler.taps(positions.centre(x, y), &mut taps) {
-                continue;
-            }
+            let position = positions.centre(x, y);
+            let narrow = if small { sampler.four(position) } else { None };
+            let taps = match &narrow {
+                Some(taps) => taps.as_slice(),
+                None if !small && sampler.wide(position, &mut wide) => wide.as_slice(),
+                None => continue,
+            };
             *flag = 1;
             for band in 0..bands {
                 let plane = source.planes.get(band * source_area..).unwrap_or_default();
@@ -384,13 +391,37 @@ struct Sampler<'a> {
 }
 
 impl Sampler<'_> {
-    /// Fills `taps` with (index into the window, weight), weights summing to one; false where the source
-    /// has no data.
-    fn taps(&self, (u, v): (f64, f64), taps: &mut Vec<(usize, f64)>) -> bool {
-        taps.clear();
+    /// Whether the source pixel under a position has data.
+    fn has_data(&self, (u, v): (f64, f64)) -> bool {
         let inside = u >= 0.0 && v >= 0.0 && u <= self.image.0 as f64 && v <= self.image.1 as f64;
         let nearest = |p: f64, end: usize| (p as i64).min(end as i64 - 1);
-        if !inside || self.at(nearest(u, self.image.0), nearest(v, self.image.1)).is_none() {
+        inside && self.at(nearest(u, self.image.0), nearest(v, self.image.1)).is_some()
+    }
+
+    /// The 2×2 kernel: (index into the window, weight), weights summing to one; `None` where the source has
+    /// no data.
+    fn four(&self, (u, v): (f64, f64)) -> Option<[(usize, f64); 4]> {
+        if !self.has_data((u, v)) {
+            return None;
+        }
+        let (x, y) = ((u - 0.5).floor(), (v - 0.5).floor());
+        let (fx, fy) = (u - 0.5 - x, v - 0.5 - y);
+        let (x, y) = (x as i64, y as i64);
+        let corners = [
+            (x, y, (1.0 - fx) * (1.0 - fy)),
+            (x + 1, y, fx * (1.0 - fy)),
+            (x, y + 1, (1.0 - fx) * fy),
+            (x + 1, y + 1, fx * fy),
+        ];
+        let taps = corners.map(|(x, y, weight)| self.at(x, y).map_or((0, 0.0), |index| (index, weight)));
+        let sum: f64 = taps.iter().map(|tap| tap.1).sum();
+        (sum >= LEAST_WEIGHT).then(|| taps.map(|(index, weight)| (index, weight / sum)))
+    }
+
+    /// A wider kernel, as [`Self::four`].
+    fn wide(&self, (u, v): (f64, f64), taps: &mut Vec<(usize, f64)>) -> bool {
+        taps.clear();
+        if !self.has_data((u, v)) {
             return false;
         }
         let (cx, cy) = (u - 0.5, v - 0.5);
@@ -408,7 +439,7 @@ impl Sampler<'_> {
                 }
             }
         }
-        if sum < 1e-5 {
+        if sum < LEAST_WEIGHT {
             return false;
         }
         taps.iter_mut().for_each(|tap| tap.1 /= sum);

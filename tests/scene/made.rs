@@ -32,6 +32,8 @@ pub struct Made {
     pub offset: i32,
     /// Pixels (10 m) from the western edge without data.
     pub nodata: usize,
+    /// Whether the images carry GMLJP2.
+    pub gml: bool,
     pub bands: &'static [(&'static str, u32)],
 }
 
@@ -45,6 +47,7 @@ impl Default for Made {
             corner: ORIGIN,
             offset: 0,
             nodata: 0,
+            gml: true,
             bands: &[("TCI", 10), ("B02", 10), ("B05", 20), ("B01", 60)],
         }
     }
@@ -86,7 +89,7 @@ impl Made {
         let mut spec = EncodeSpec::new(width, height, if tci { 3 } else { 1 }, if tci { 8 } else { 16 });
         spec.tile = 64;
         spec.resolutions = 3;
-        spec.georef = Some(Georef { epsg: self.epsg, transform: self.transform(metres) });
+        spec.georef = self.gml.then(|| Georef { epsg: self.epsg, transform: self.transform(metres) });
         let mut out = Vec::new();
         encode(&spec, &mut |rect| Ok(self.samples(band, metres, rect)), &mut out).unwrap();
         out

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use swath::raster::crs::{Bounds, PointTransform};
 use swath::raster::scene::{describe, Extent, NodataChoice, OffsetChoice, Series, SeriesOptions, Window};
-use swath::raster::{FrameSource, OpenOptions};
+use swath::raster::{FrameSource, Georef, OpenOptions};
 use swath::tile::Rect;
 
 use crate::made::{field, zipped, Made, ORIGIN, SIZE, ZONE};
@@ -298,4 +298,56 @@ fn a_product_is_described() {
     assert_eq!(json["dates"][0]["product"]["offsets"]["B02"], -1000.0);
     assert_eq!(json["dates"][0]["files"][1]["width"], 120);
     assert!(describe(Path::new("no/such"), &OpenOptions::default()).is_err());
+}
+
+#[test]
+fn images_without_a_place_take_the_products() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Made { gml: false, ..Made::default() };
+    let path = made.write(folder.path());
+    let series = Series::open(&[path.clone()], options(&["b02", "b05"])).unwrap();
+    assert_eq!(series.grid().georef.as_ref().unwrap().transform, made.transform(10));
+    assert!(worst(&series, 0, 1, 1, &made) <= 0.5 + 1e-3);
+    assert!(series.frames()[0].notes.iter().any(|n| n.contains("place from the granule's XML")));
+
+    // Loose, the same images have no place until one is given; coarser ones cover the same area.
+    let loose = path.join("GRANULE/L1C_T31UGQ_A000001_X/IMG_DATA");
+    let said = error(&[loose.clone()], options(&["b02", "b05"]));
+    assert!(said.contains("120×96") && said.contains("60×48") && said.contains("--transform"), "{said}");
+    let georef = Some(Georef { epsg: ZONE, transform: made.transform(10) });
+    let series = Series::open(&[loose], SeriesOptions { georef, ..options(&["b02", "b05"]) }).unwrap();
+    assert!(worst(&series, 0, 1, 1, &made) <= 0.5 + 1e-3);
+}
+
+/// Bytes changed all over a zip of a product: opened or refused by name, never a panic.
+#[test]
+fn changed_bytes_are_refused_or_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Made { bands: &[("TCI", 10), ("B05", 20)], ..Made::default() }.write(folder.path());
+    let zip = zipped(&path, zip::CompressionMethod::Stored);
+    let whole = fs::read(&zip).unwrap();
+    let mut state = 1_u64;
+    let mut draw = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut refused = 0;
+    for round in 0..400 {
+        let mut bytes = whole.clone();
+        for _ in 0..=round % 4 {
+            // Every other change falls into the zip's directory at the end.
+            let tail = if draw(2) == 0 { bytes.len() } else { 1000 };
+            let at = bytes.len() - 1 - draw(tail);
+            bytes[at] = draw(256) as u8;
+        }
+        fs::write(&zip, &bytes).unwrap();
+        match Series::open(&[zip.clone()], options(&["tci", "b05"])) {
+            Ok(series) => assert!(series.grid().width <= 1 << 22),
+            Err(e) => {
+                assert!(e.to_string().contains("SAFE.zip"), "{e}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 50, "{refused} of 400 refused");
 }

@@ -1,6 +1,9 @@
 //! What a series is asked for.
 
+use std::str::FromStr;
+
 use super::{MercatorGrid, Window};
+use crate::error::{Error, Result};
 use crate::raster::{Georef, OpenOptions};
 
 /// How a series is opened.
@@ -88,4 +91,48 @@ pub enum NodataChoice {
     Ignore,
     /// This value.
     Value(f64),
+}
+
+fn number(text: &str) -> Result<f64> {
+    let number = text.parse().ok().filter(|v: &f64| v.is_finite());
+    number.ok_or_else(|| Error::usage(format!("{text:?} is no number")))
+}
+
+/// `auto` or a number.
+impl FromStr for OffsetChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => number(text).map(Self::Add),
+        }
+    }
+}
+
+/// `auto`, `none` or a number.
+impl FromStr for NodataChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::Ignore),
+            _ => number(text).map(Self::Value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_are_words_or_numbers() {
+        assert_eq!("auto".parse::<OffsetChoice>().unwrap(), OffsetChoice::Auto);
+        assert_eq!("-1000".parse::<OffsetChoice>().unwrap(), OffsetChoice::Add(-1000.0));
+        assert_eq!("none".parse::<NodataChoice>().unwrap(), NodataChoice::Ignore);
+        assert_eq!("65535".parse::<NodataChoice>().unwrap(), NodataChoice::Value(65_535.0));
+        assert!("nan".parse::<OffsetChoice>().is_err() && "".parse::<NodataChoice>().is_err());
+    }
 }
