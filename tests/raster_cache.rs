@@ -62,6 +62,10 @@ impl BlockSource for Made {
         1
     }
 
+    fn block_size(&self, _: u8) -> (usize, usize) {
+        self.info.block
+    }
+
     fn block_rect(&self, _: u8, column: usize, row: usize) -> Rect {
         Rect::at(column as i64 * 16, row as i64 * 16, 16, 16)
             .intersect(&Rect::of_size(self.info.width, self.info.height))

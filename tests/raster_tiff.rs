@@ -122,7 +122,7 @@ fn real_scenes_read_as_gdal_reads_them() {
 }
 
 #[test]
-fn truncated_and_damaged_files_are_errors_that_name_the_file() {
+fn truncated_files_are_errors_that_name_the_file() {
     for name in ["tiles_deflate_u16.tif", "strips_lzw_rgb.tif", "big_endian_f32.tif", "mask_inside.tif"] {
         let bytes = std::fs::read(fixture(name)).unwrap();
         let intact =
@@ -136,20 +136,6 @@ fn truncated_and_damaged_files_are_errors_that_name_the_file() {
                 Err(error) => {
                     assert_eq!(error.kind(), Kind::Format, "{error}");
                     assert!(error.to_string().starts_with(name), "{error}");
-                }
-            }
-        }
-        let mut state = 7u64;
-        for _ in 0..200 {
-            let mut damaged = bytes.clone();
-            for _ in 0..4 {
-                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                let at = (state >> 33) as usize % damaged.len();
-                damaged[at] = (state >> 20) as u8;
-            }
-            if let Ok(source) = open(damaged.into(), Path::new(name), &OpenOptions::default()) {
-                if source.info().width * source.info().height < 1 << 20 {
-                    let _ = try_whole(&*source);
                 }
             }
         }

@@ -31,8 +31,8 @@ impl BlockCost {
     /// Cost of the largest block at a level, an upper bound.
     pub fn of(source: &dyn BlockSource, level: u8) -> Self {
         let info = source.info();
-        let side = |n: usize| (n >> level).saturating_add(1).min(n);
-        let pixels = side(info.block.0).saturating_mul(side(info.block.1));
+        let (width, height) = source.block_size(level);
+        let pixels = width.saturating_mul(height);
         let sample = match info.sample {
             SampleType::U8 => 1,
             SampleType::U16 => 2,

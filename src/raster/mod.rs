@@ -81,6 +81,9 @@ pub trait BlockSource: Send + Sync {
     /// Number of levels that can be decoded, at least 1 (level 0 is full resolution).
     fn levels(&self) -> u8;
 
+    /// Columns and rows of the largest block of a level.
+    fn block_size(&self, level: u8) -> (usize, usize);
+
     /// Rectangle of block (`column`, `row`) at a level, clipped to the image at that level.
     fn block_rect(&self, level: u8, column: usize, row: usize) -> Rect;
 

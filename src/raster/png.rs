@@ -130,6 +130,10 @@ impl BlockSource for PngSource {
         1
     }
 
+    fn block_size(&self, _: u8) -> (usize, usize) {
+        self.info.block
+    }
+
     fn block_rect(&self, _: u8, column: usize, row: usize) -> Rect {
         match (column, row) {
             (0, 0) => Rect::of_size(self.info.width, self.info.height),

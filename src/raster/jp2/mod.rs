@@ -28,6 +28,9 @@ use crate::tile::Rect;
 /// Pixels a side below which tiles are decoded several at a time.
 const MIN_BLOCK: u32 = 256;
 
+/// What a decoder keeps for a component of a tile, whatever its size.
+const TILE_BYTES: usize = 512;
+
 /// Enumerated colour space 18 of a colour box.
 const SYCC: u32 = 18;
 
@@ -58,6 +61,8 @@ pub struct Jp2Source {
     levels: u8,
     alpha: Option<usize>,
     largest_codestream: usize,
+    /// Most tiles of a block.
+    block_tiles: usize,
     decoder: Jp2Decoder,
 }
 
@@ -90,10 +95,21 @@ impl Jp2Source {
         let info = RasterInfo { block: (x.largest(), y.largest()), ..info_of(&codestream, alpha, georef) };
         let levels = halvings.min(x.halvings()).min(y.halvings()) + 1;
         let (name, decoder) = (name.to_path_buf(), options.jp2_decoder);
-        let mut source =
-            Self { name, bytes, codestream, x, y, info, levels, alpha, largest_codestream: 0, decoder };
+        let mut source = Self {
+            name,
+            bytes,
+            codestream,
+            x,
+            y,
+            info,
+            levels,
+            alpha,
+            largest_codestream: 0,
+            block_tiles: 0,
+            decoder,
+        };
         source.check_block(limits.block_bytes)?;
-        source.largest_codestream = source.largest_codestream();
+        source.measure_blocks();
         Ok(source)
     }
 
@@ -111,10 +127,15 @@ impl Jp2Source {
         Ok(())
     }
 
-    fn largest_codestream(&self) -> usize {
-        let blocks =
-            (0..self.y.blocks()).flat_map(|row| (0..self.x.blocks()).map(move |column| (column, row)));
-        blocks.map(|(column, row)| self.codestream.compressed(&self.tiles(column, row))).max().unwrap_or(0)
+    fn measure_blocks(&mut self) {
+        for row in 0..self.y.blocks() {
+            for column in 0..self.x.blocks() {
+                let tiles = self.tiles(column, row);
+                let bytes = self.codestream.compressed(&tiles);
+                self.largest_codestream = self.largest_codestream.max(bytes);
+                self.block_tiles = self.block_tiles.max(tiles.columns.len() * tiles.rows.len());
+            }
+        }
     }
 
     fn tiles(&self, column: usize, row: usize) -> Tiles {
@@ -202,6 +223,10 @@ impl BlockSource for Jp2Source {
         self.levels
     }
 
+    fn block_size(&self, level: u8) -> (usize, usize) {
+        (self.info.block.0.div_ceil(1 << level), self.info.block.1.div_ceil(1 << level))
+    }
+
     fn block_rect(&self, level: u8, column: usize, row: usize) -> Rect {
         let (x, y) = (self.x.pixels(column, level), self.y.pixels(row, level));
         Rect { x0: x.start, y0: y.start, x1: x.end, y1: y.end }
@@ -218,13 +243,14 @@ impl BlockSource for Jp2Source {
     }
 
     fn scratch_bytes(&self, level: u8) -> usize {
-        let (width, height) = self.info.block;
-        let side = |n: usize| (n >> level).saturating_add(2);
-        let pixels = side(width).saturating_mul(side(height));
+        let (width, height) = self.block_size(level);
+        let pixels = width.saturating_mul(height);
         // Planes of all components; coefficients and two wavelet buffers of one; all 4 bytes a sample.
-        let planes = pixels.saturating_mul(4).saturating_mul(self.codestream.siz.components.len() + 3);
+        let components = self.codestream.siz.components.len();
+        let planes = pixels.saturating_mul(4).saturating_mul(components + 3);
         planes
-            .saturating_add(self.codestream.table_bytes(width, height))
+            .saturating_add(self.block_tiles.saturating_mul(components).saturating_mul(TILE_BYTES))
+            .saturating_add(self.codestream.table_bytes(self.info.block.0, self.info.block.1))
             .saturating_add(self.largest_codestream)
     }
 }

@@ -217,6 +217,10 @@ impl BlockSource for TiffSource {
         self.levels.len() as u8
     }
 
+    fn block_size(&self, level: u8) -> (usize, usize) {
+        self.level(level).map_or((0, 0), |l| l.block)
+    }
+
     fn block_rect(&self, level: u8, column: usize, row: usize) -> Rect {
         let Ok(level) = self.level(level) else { return Rect::of_size(0, 0) };
         let (width, height) = level.step();
