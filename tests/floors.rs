@@ -1,6 +1,8 @@
 //! The floor plan, read from the sources: modules use those below them only, `unsafe` stays where
 //! it is allowed and says why, files stay short and say what they are for.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -29,7 +29,7 @@ impl Clouds {
     /// The sky of an acquisition.
     pub fn new(date: &Acquisition) -> Self {
         // Level that leaves about the wanted share of the noise above it.
-        let level = (date.cloud_cover > 0.0).then(|| 0.42 - 0.80 * date.cloud_cover);
+        let level = (date.cloud_cover > 0.0).then_some(0.42 - 0.80 * date.cloud_cover);
         Self { seed: hash(date.seed, 0xc1, 0x0d), level }
     }
 

@@ -25,6 +25,8 @@ macro_rules! spectra {
             pub const ALL: &'static [Self] = &[$(Self::$kind),*];
 
             /// Top-of-atmosphere reflectance.
+            // A reflectance that happens to be near 1/π.
+            #[allow(clippy::approx_constant)]
             pub fn spectrum(self) -> &'static Spectrum {
                 match self { $(Self::$kind => &$spectrum),* }
             }

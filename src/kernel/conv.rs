@@ -220,7 +220,10 @@ impl Conv2dParams {
         if extents.contains(&0) {
             return bad(format!("an extent of {extents:?} is zero"));
         }
-        if self.groups == 0 || self.c_in % self.groups != 0 || self.c_out % self.groups != 0 {
+        if self.groups == 0
+            || !self.c_in.is_multiple_of(self.groups)
+            || !self.c_out.is_multiple_of(self.groups)
+        {
             return bad(format!("{} and {} channels in {} groups", self.c_in, self.c_out, self.groups));
         }
         if [self.kernel, self.stride, self.dilation].iter().flatten().any(|&v| v == 0 || v > 1 << 15) {
@@ -229,7 +232,10 @@ impl Conv2dParams {
                 self.kernel, self.stride, self.dilation
             ));
         }
-        if self.upsample == 0 || self.h_in % self.upsample != 0 || self.w_in % self.upsample != 0 {
+        if self.upsample == 0
+            || !self.h_in.is_multiple_of(self.upsample)
+            || !self.w_in.is_multiple_of(self.upsample)
+        {
             return bad(format!("{} x {} enlarged by {}", self.h_in, self.w_in, self.upsample));
         }
         if self.pad_mode > PadMode::Reflect as u32 || self.epilogue.residuals > 2 {

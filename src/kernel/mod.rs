@@ -20,6 +20,8 @@ use reduce::AxisParams;
 use resize::ResizeParams;
 
 /// One kernel call without its operands: a contract and its parameters.
+// A plan holds a few hundred of these; boxes would cost `Copy` and save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kernel {
     /// Convolution; operands x, w, then bias, slopes, residuals as the epilogue says.

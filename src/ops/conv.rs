@@ -104,7 +104,7 @@ impl Convolution {
 
     fn check_channels(&self, c_in: usize, w: [usize; 4]) -> Result<()> {
         let groups = self.conv.groups;
-        if groups == 0 || c_in % groups != 0 || w[0] % groups != 0 {
+        if groups == 0 || !c_in.is_multiple_of(groups) || !w[0].is_multiple_of(groups) {
             return Err(Error::shape(format!("{c_in} and {} channels in {groups} groups", w[0])));
         }
         if c_in / groups != w[1] {

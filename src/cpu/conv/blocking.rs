@@ -146,13 +146,13 @@ impl Blocking {
             bands += 1;
         }
         let mut spread = bands;
-        while (others * spread) % threads != 0
+        while !(others * spread).is_multiple_of(threads)
             && others * spread < 8 * threads
             && h_out / (spread + 1) >= least
         {
             spread += 1;
         }
-        if (others * spread) % threads == 0 || others * spread >= threads {
+        if (others * spread).is_multiple_of(threads) || others * spread >= threads {
             bands = spread;
         }
         self.row_bands = bands;
