@@ -1,7 +1,7 @@
 //! Writing COGs on one thread: compressing blocks into the spool, and finishing (overviews, assembly,
 //! sync), in uncompressed bytes per second.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 

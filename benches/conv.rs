@@ -4,7 +4,7 @@
 //! ratios, so that a busy machine disturbs all alike), then criterion's statistics per case.
 //! `SWATH_ISA` picks the instruction set, `SWATH_BENCH_THREADS` the threads (default 1).
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -5,7 +5,7 @@
 //! a whole scene) a true-colour JP2 of that size is written to the target folder once, and full reads are
 //! timed in CPU seconds, interleaved, with as many threads as `RAYON_NUM_THREADS` says; the file's name is
 //! printed, so that opj_decompress and GDAL can be timed on it.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs::File;
 use std::hint::black_box;

@@ -1,7 +1,7 @@
 //! Weights files as people have them: wrapped, prefixed, of older spellings, in half precision,
 //! converted, with tensors saved twice or missing. Whatever is accepted gives the same outputs.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

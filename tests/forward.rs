@@ -1,7 +1,7 @@
 //! The networks against PyTorch: small cases of our own (tests/data/models, made by make.py there)
 //! and, where they are at hand, those recorded from the published reference programs.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

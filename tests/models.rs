@@ -1,6 +1,6 @@
 //! Networks are recognised from names and shapes: whatever is built comes back configured the same.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
 use swath::models::{self, graph, smallest_graph, InputSize, Network, Options, Origin};

@@ -1,6 +1,8 @@
 //! Plans: slabs without copies, exact halos, tiles equal to the whole, memory never shared by two
 //! live values.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

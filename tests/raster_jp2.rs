@@ -1,5 +1,5 @@
 //! JPEG 2000 reading against the pixels and georeferencing that GDAL and OpenJPEG report.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod raster_common;
 

@@ -1,5 +1,5 @@
 //! Decoding stays within what `BlockCost` promises: heap in use is counted by the allocator.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod raster_common;
 

@@ -1,5 +1,5 @@
 //! PNG reading against Pillow's pixels (tests/data/raster/*.png, made by make_png.py there), and writing.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod raster_common;
 

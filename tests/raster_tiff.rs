@@ -1,6 +1,6 @@
 //! TIFF reading against what GDAL reads from the same files (tests/data/raster, made by make.py there), and
 //! against real scenes where the shared fixtures are.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod raster_common;
 

@@ -1,6 +1,8 @@
 //! The stream against whole-image arithmetic, with a network simple enough to write down: the sum of two dates
 //! through a 3×3 box filter, each pixel repeated.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Mutex;

@@ -84,8 +84,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for line in std::io::stdin().lock().lines() {
         let request: Request = serde_json::from_str(&line?)?;
         let key = [request.batch, request.height, request.width, request.threads];
-        if !sessions.contains_key(&key) {
-            sessions.insert(key, load(&model, &request)?);
+        if let std::collections::hash_map::Entry::Vacant(e) = sessions.entry(key) {
+            e.insert(load(&model, &request)?);
         }
         let session = sessions.get_mut(&key).ok_or("no session")?;
         let answer = answer(session.as_mut(), &request)?;

@@ -1,5 +1,7 @@
 //! Every operator by one table of cases: devices against PyTorch's results and against each other.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod cases;
 mod golden;
 

@@ -1,5 +1,5 @@
 //! Scenes: coordinate systems and warping against GDAL, products, series on one grid.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cloned_ref_to_slice_refs)]
 
 mod made;
 mod npy;

@@ -1,6 +1,6 @@
 //! Recorded checkpoints of the published programs: every one opens, and odd tensors equal PyTorch's own dump.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod common;
 

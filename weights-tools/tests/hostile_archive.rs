@@ -1,6 +1,6 @@
 //! Containers that lie: overlapping and out-of-range entries, bombs, paths that leave, truncation.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod common;
 

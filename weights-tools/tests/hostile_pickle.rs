@@ -1,6 +1,6 @@
 //! Pickles that ask for code, lie about tensors or grow without bound: refused, by name, nothing run.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod common;
 

@@ -1,7 +1,7 @@
 //! A file of a gigabyte is looked into without being read: resident memory and time stay small.
 //! One test, so that nothing else in the process moves the resident size.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod common;
 

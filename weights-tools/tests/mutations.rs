@@ -1,6 +1,6 @@
 //! Files with bytes changed, cut and inserted at random: any outcome but a panic.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! What is written comes back: here, through the safetensors crate, and through PyTorch where it is installed.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod common;
 
