@@ -91,7 +91,7 @@ struct Columns<'a> {
     axis: &'a Axis,
     start: isize,
     width: usize,
-    /// Part of the row that lies inside of x as it is stored; empty when it must be picked singly.
+    /// Part of the row that lies inside of x; empty when strided columns must be picked singly.
     inside: Range<usize>,
 }
 
@@ -100,8 +100,7 @@ impl<'a> Columns<'a> {
         let start = (first * axis.stride) as isize - axis.pad as isize;
         let width = blocking.phase_width;
         let clamp = |at: isize| at.clamp(0, width as isize) as usize;
-        let contiguous = axis.stride == 1 && axis.upsample == 1;
-        let inside = if contiguous { clamp(-start)..clamp(axis.extent - start) } else { 0..0 };
+        let inside = if axis.stride == 1 { clamp(-start)..clamp(axis.extent - start) } else { 0..0 };
         Self { axis, start, width, inside }
     }
 
@@ -113,9 +112,13 @@ impl<'a> Columns<'a> {
             }
             return;
         }
-        let source = (self.start + self.inside.start as isize) as usize;
+        let at = (self.start + self.inside.start as isize) as usize;
         self.pick(from, to, self.start, 0..self.inside.start);
-        copy_run(&from[source..source + self.inside.len()], &mut to[self.inside.clone()]);
+        match self.axis.upsample {
+            1 => copy_run(&from[at..at + self.inside.len()], &mut to[self.inside.clone()]),
+            2 => double(from, at, &mut to[self.inside.clone()]),
+            upsample => repeat(from, at, upsample, &mut to[self.inside.clone()]),
+        }
         self.pick(from, to, self.start, self.inside.end..self.width);
     }
 
@@ -124,6 +127,34 @@ impl<'a> Columns<'a> {
         for i in range {
             let at = start + (i * self.axis.stride) as isize;
             to[i] = self.axis.source(at).map_or(0.0, |source| from[source]);
+        }
+    }
+}
+
+/// Each stored element twice, from the enlarged coordinate `at`.
+#[inline(always)]
+fn double(from: &[f32], at: usize, to: &mut [f32]) {
+    let (odd, pairs) = to.split_at_mut((at % 2).min(to.len()));
+    odd.fill(from[at / 2]);
+    let from = &from[at.div_ceil(2)..];
+    let (whole, half) = pairs.split_at_mut(pairs.len() / 2 * 2);
+    for (pair, &value) in whole.chunks_exact_mut(2).zip(from) {
+        pair.fill(value);
+    }
+    if let [last] = half {
+        *last = from[whole.len() / 2];
+    }
+}
+
+/// Each stored element `times` times, from the enlarged coordinate `at`.
+#[inline(always)]
+fn repeat(from: &[f32], at: usize, times: usize, to: &mut [f32]) {
+    let (mut source, mut phase) = (at / times, at % times);
+    for to in to {
+        *to = from[source];
+        phase += 1;
+        if phase == times {
+            (source, phase) = (source + 1, 0);
         }
     }
 }
