@@ -7,6 +7,7 @@ use super::pool::Pool;
 use super::resize::{self, ResizeTables};
 use super::{map, matmul, pooling, reduce};
 use crate::kernel::conv::Conv2dParams;
+use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
 use crate::plan::Choice;
 use crate::Result;
@@ -35,21 +36,27 @@ impl Prepared {
     }
 }
 
+/// Implementations of this device.
+const IMPLS: &[Impl] = &[
+    Impl::always("conv2d_fwd", "conv2d_fwd_f32__direct"),
+    Impl::always("map_fwd", "map_fwd_f32__runs"),
+    Impl::always("resize_fwd", "resize_fwd_f32__rows"),
+    Impl::always("blur_fwd", "blur_fwd_f32__separable"),
+    Impl::always("pool_fwd", "pool_fwd_f32__rows"),
+    Impl::always("reduce_fwd", "reduce_fwd_f32__lines"),
+    Impl::always("softmax_fwd", "softmax_fwd_f32__lines"),
+    Impl::always("matmul_fwd", "matmul_fwd_f32__dot"),
+];
+
 /// The implementation of a kernel on so many threads.
 pub(super) fn choose(kernel: &Kernel, threads: usize) -> Result<Choice> {
-    let choice = |entry| Ok(Choice { entry, workspace: 0 });
-    match kernel {
-        Kernel::Conv2d(p) => {
-            Ok(Choice { entry: "conv2d_fwd_f32__direct", workspace: PackedConv::scratch_len(p, threads)? })
-        }
-        Kernel::Map(_) => choice("map_fwd_f32__runs"),
-        Kernel::Resize(_) => choice("resize_fwd_f32__rows"),
-        Kernel::Blur(p) => Ok(Choice { entry: "blur_fwd_f32__separable", workspace: blur::scratch_len(p) }),
-        Kernel::Pool(_) => choice("pool_fwd_f32__rows"),
-        Kernel::Reduce(_) => choice("reduce_fwd_f32__lines"),
-        Kernel::Softmax(_) => choice("softmax_fwd_f32__lines"),
-        Kernel::Matmul(_) => choice("matmul_fwd_f32__dot"),
-    }
+    let entry = registry::choose(IMPLS, kernel)?.entry;
+    let workspace = match kernel {
+        Kernel::Conv2d(p) => PackedConv::scratch_len(p, threads)?,
+        Kernel::Blur(p) => blur::scratch_len(p),
+        _ => 0,
+    };
+    Ok(Choice { entry, workspace })
 }
 
 /// Runs one call.
@@ -107,4 +114,14 @@ unsafe fn convolve(
     let operands = Operands { x: args.x[0], y: args.y, bias, slope, residuals };
     // SAFETY: as this function's.
     unsafe { packed.run(p, &operands, scratch, pool) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_contract_is_implemented() {
+        assert_eq!(registry::faults(IMPLS), Vec::<String>::new());
+    }
 }

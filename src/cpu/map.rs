@@ -85,10 +85,10 @@ unsafe fn run_at(
         x_step: [0; MAX_INPUTS],
         len,
     };
-    for k in 0..MAX_INPUTS {
+    for (k, at) in x.into_iter().enumerate() {
         if !args.x[k].is_null() {
             // SAFETY: within the span of the operand, see above.
-            run.x[k] = unsafe { args.x[k].add(x[k] as usize) };
+            run.x[k] = unsafe { args.x[k].add(at as usize) };
             run.x_step[k] = p.x_strides[k][inner_axis] as usize;
         }
     }

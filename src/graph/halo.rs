@@ -15,6 +15,9 @@ pub struct Halo {
     pub scale: (usize, usize),
 }
 
+/// Alignments from here on are as good as none: no tile would be that large.
+const MAX_ALIGNMENT: i64 = 1 << 24;
+
 /// A value's pixels per input pixel (a fraction), and the pixels an aligned core needs of it.
 #[derive(Clone, Copy)]
 struct Axis {
@@ -23,7 +26,7 @@ struct Axis {
 }
 
 /// Derives the halo that makes tiles of `output` equal the whole image's. `None` when an operator on
-/// the way needs the whole image.
+/// the way needs the whole image, or scales that only huge tiles could be aligned to.
 ///
 /// # Errors
 /// `Usage` when there is no such output or input, or the output does not depend on the input.
@@ -46,7 +49,7 @@ pub fn halo(graph: &Graph, output: &str, input: &str) -> Result<Option<Halo>> {
     }
     Ok(Some(Halo {
         radius: rows.radius.max(columns.radius),
-        alignment: lcm(rows.alignment as i64, columns.alignment as i64) as usize,
+        alignment: lcm(rows.alignment as i64, columns.alignment as i64).unwrap_or(1) as usize,
         scale: rows.scale,
     }))
 }
@@ -80,9 +83,9 @@ fn axis_halo(graph: &Graph, relevant: &[bool], out: ValueId, input: ValueId, k: 
         };
         for id in node.ins.iter().filter(|id| relevant[id.index()]) {
             let (num, den) = axes[id.index()].scale;
-            let scale = reduced(num * reach[k].div, den * reach[k].step);
+            let scale = reduced(num.checked_mul(reach[k].div)?, den.checked_mul(reach[k].step)?);
             axes[node.out.index()].scale = scale;
-            alignment = lcm(alignment, scale.1);
+            alignment = lcm(alignment, scale.1).filter(|a| *a < MAX_ALIGNMENT)?;
         }
     }
     // A core far from zero, so that no rounding hides; as long as two alignments.
@@ -113,8 +116,8 @@ fn gcd(a: i64, b: i64) -> i64 {
     }
 }
 
-fn lcm(a: i64, b: i64) -> i64 {
-    a / gcd(a, b) * b
+fn lcm(a: i64, b: i64) -> Option<i64> {
+    (a / gcd(a, b)).checked_mul(b)
 }
 
 fn reduced(num: i64, den: i64) -> (i64, i64) {

@@ -9,6 +9,7 @@ pub mod map;
 pub mod matmul;
 pub mod pool;
 pub mod reduce;
+pub mod registry;
 pub mod resize;
 
 use blur::BlurParams;
@@ -59,18 +60,30 @@ pub enum Accuracy {
 }
 
 impl Kernel {
+    /// Names of all contracts.
+    pub const CONTRACTS: &'static [&'static str] = &[
+        "conv2d_fwd",
+        "map_fwd",
+        "resize_fwd",
+        "blur_fwd",
+        "pool_fwd",
+        "reduce_fwd",
+        "softmax_fwd",
+        "matmul_fwd",
+    ];
+
     /// Name of the contract.
     pub fn name(&self) -> &'static str {
-        match self {
-            Kernel::Conv2d(_) => "conv2d_fwd",
-            Kernel::Map(_) => "map_fwd",
-            Kernel::Resize(_) => "resize_fwd",
-            Kernel::Blur(_) => "blur_fwd",
-            Kernel::Pool(_) => "pool_fwd",
-            Kernel::Reduce(_) => "reduce_fwd",
-            Kernel::Softmax(_) => "softmax_fwd",
-            Kernel::Matmul(_) => "matmul_fwd",
-        }
+        Self::CONTRACTS[match self {
+            Kernel::Conv2d(_) => 0,
+            Kernel::Map(_) => 1,
+            Kernel::Resize(_) => 2,
+            Kernel::Blur(_) => 3,
+            Kernel::Pool(_) => 4,
+            Kernel::Reduce(_) => 5,
+            Kernel::Softmax(_) => 6,
+            Kernel::Matmul(_) => 7,
+        }]
     }
 
     /// Accuracy every implementation must keep.

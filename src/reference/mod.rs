@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 pub use element::Element;
 
+use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
 use crate::plan::{Choice, Device, Kernels, Plan, Region, Session, Slot, Step};
 use crate::tensor::TensorStore;
@@ -36,21 +37,24 @@ impl<T> Reference<T> {
     }
 }
 
+/// Implementations of this device, in f32 and f64 alike.
+const IMPLS: &[Impl] = &[
+    Impl::always("conv2d_fwd", "conv2d_fwd_any__reference"),
+    Impl::always("map_fwd", "map_fwd_any__reference"),
+    Impl::always("resize_fwd", "resize_fwd_any__reference"),
+    Impl::always("blur_fwd", "blur_fwd_any__reference"),
+    Impl::always("pool_fwd", "pool_fwd_any__reference"),
+    Impl::always("reduce_fwd", "reduce_fwd_any__reference"),
+    Impl::always("softmax_fwd", "softmax_fwd_any__reference"),
+    Impl::always("matmul_fwd", "matmul_fwd_any__reference"),
+];
+
 impl<T: Element> Kernels for Reference<T> {
     fn choose(&self, kernel: &Kernel) -> Result<Choice> {
-        let entry = match kernel {
-            Kernel::Conv2d(p) => {
-                p.check()?;
-                "conv2d_fwd__reference"
-            }
-            Kernel::Map(_) => "map_fwd__reference",
-            Kernel::Resize(_) => "resize_fwd__reference",
-            Kernel::Blur(_) => "blur_fwd__reference",
-            Kernel::Pool(_) => "pool_fwd__reference",
-            Kernel::Reduce(_) => "reduce_fwd__reference",
-            Kernel::Softmax(_) => "softmax_fwd__reference",
-            Kernel::Matmul(_) => "matmul_fwd__reference",
-        };
+        if let Kernel::Conv2d(p) = kernel {
+            p.check()?;
+        }
+        let entry = registry::choose(IMPLS, kernel)?.entry;
         Ok(Choice { entry, workspace: 0 })
     }
 }
@@ -190,5 +194,15 @@ impl<T: Element> Session for ReferenceSession<T> {
 
     fn output(&self, index: usize) -> &[f32] {
         &self.io[1][index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_contract_is_implemented() {
+        assert_eq!(registry::faults(IMPLS), Vec::<String>::new());
     }
 }
