@@ -11,3 +11,5 @@ pub use device::DevicePick;
 pub use forward::{forward, input_size};
 pub use model::{LoadedModel, ModelOptions, CONFIG_KEY, FAMILY_KEY, SOURCE_KEY};
 pub use session::{Engine, Session};
+
+pub use crate::plan::Memory;

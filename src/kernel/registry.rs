@@ -44,7 +44,8 @@ pub fn faults(table: &[Impl]) -> Vec<String> {
         }
     }
     for (k, i) in table.iter().enumerate() {
-        let named = i.entry.strip_prefix(i.contract).is_some_and(|rest| rest.starts_with('_') && rest.contains("__"));
+        let named =
+            i.entry.strip_prefix(i.contract).is_some_and(|rest| rest.starts_with('_') && rest.contains("__"));
         if !named || !Kernel::CONTRACTS.contains(&i.contract) {
             faults.push(format!("{} is not named after a contract", i.entry));
         }

@@ -234,6 +234,7 @@ impl Codestream {
             let segment = bytes.get(at..end).unwrap_or_default();
             match marker {
                 SOT => break,
+                SOD => return Err(Error::format("the codestream has data before its first tile-part")),
                 SIZ => siz = Some(Siz::parse(segment, limits)?),
                 COD | COC => {
                     let components = siz.as_ref().map_or(0, |s: &Siz| s.components.len());
@@ -421,5 +422,18 @@ fn last_part_end(bytes: &[u8]) -> usize {
         end - 2
     } else {
         end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn data_where_the_main_header_should_be_is_refused() {
+        let bytes = [0xff, 0x4f, 0xff, 0x93, 0, 0, 0, 0];
+        let error = Codestream::parse(&bytes, &Limits::default()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Format);
     }
 }
