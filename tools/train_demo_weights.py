@@ -230,7 +230,7 @@ def main():
             group["lr"] = rate
         x, y = batch(*train, clear, rng, options.batch, options.side)
         out = net(x.to(memory_format=torch.channels_last))
-        loss = F.l1_loss(out[..., 8:-8, 8:-8], y[..., 8:-8, 8:-8])
+        loss = F.l1_loss(out, y)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 0.2)

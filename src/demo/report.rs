@@ -28,7 +28,8 @@ pub struct Comparison {
     pub window: Rect,
     /// PSNR of the network's result, dB.
     pub ours: f64,
-    /// PSNR of bicubic enlargement of the clearest date, chosen without knowing the truth, dB.
+    /// PSNR of bicubic enlargement of the clearest date (of several, the one nearest to the middle of the
+    /// series), chosen without knowing the truth, dB.
     pub clearest: f64,
     /// PSNR of bicubic enlargement of the date that comes nearest to the truth, dB.
     pub best: f64,
@@ -62,7 +63,8 @@ pub fn compare(spec: &DemoSpec, source: &dyn FrameSource, window: Rect, ours: Ve
     }
     let ours = Picture { width: fine.width(), height: fine.height(), rgb: ours };
     let truth = Picture { width: fine.width(), height: fine.height(), rgb: truth(spec, fine) };
-    let mut clearest: Option<(usize, Picture, f64)> = None;
+    let mut clearest: Option<((usize, usize), Picture, f64)> = None;
+    let middle = source.frames().len() / 2;
     let (mut best, mut sum, mut counts) =
         (f64::MIN, vec![0.0_f32; window.area() * 3], vec![0.0_f32; window.area()]);
     for frame in 0..source.frames().len() {
@@ -70,7 +72,7 @@ pub fn compare(spec: &DemoSpec, source: &dyn FrameSource, window: Rect, ours: Ve
         add(&mut sum, &mut counts, &image, &valid);
         let score = psnr(&image.bicubic(SCALE), &truth);
         best = best.max(score);
-        let bad = unclear(&image, &valid);
+        let bad = (unclear(&image, &valid), frame.abs_diff(middle));
         if clearest.as_ref().is_none_or(|(least, ..)| bad < *least) {
             clearest = Some((bad, image, score));
         }
