@@ -86,7 +86,7 @@ fn make(args: &Args, spec: &DemoSpec) -> Result<Vec<PathBuf>> {
     let progress: std::sync::OnceLock<Progress> = std::sync::OnceLock::new();
     let show = |made: Made| {
         let bar = progress.get_or_init(|| Progress::new(args.run.progress(), "scenes", made.total as u64));
-        bar.set(made.done as u64);
+        bar.set(made.done as u64, made.total as u64);
     };
     let scenes = demo::make(&args.output.join("scenes"), spec, &show)?;
     if let Some(bar) = progress.get() {

@@ -67,7 +67,7 @@ impl Budget {
 
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (what, bytes) in &self.lines {
+        for (what, bytes) in self.lines.iter().filter(|(_, bytes)| *bytes > 0) {
             writeln!(f, "  {what:<22} {:>9.1} MiB", *bytes as f64 / (1 << 20) as f64)?;
         }
         let mib = |b: u64| b as f64 / (1 << 20) as f64;

@@ -27,7 +27,7 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     json: bool,
     phase: &'static str,
-    total: u64,
+    total: AtomicU64,
     done: AtomicU64,
     started: Instant,
     last_ms: AtomicU64,
@@ -54,7 +54,7 @@ impl Progress {
             bar,
             json: mode == ProgressMode::Json,
             phase,
-            total,
+            total: AtomicU64::new(total),
             done: AtomicU64::new(0),
             started: Instant::now(),
             last_ms: AtomicU64::new(0),
@@ -67,8 +67,11 @@ impl Progress {
         self.show(self.done.fetch_add(n, Ordering::Relaxed) + n);
     }
 
-    /// Says that `done` units are done.
-    pub fn set(&self, done: u64) {
+    /// Says that `done` of `total` units are done.
+    pub fn set(&self, done: u64, total: u64) {
+        if self.total.swap(total, Ordering::Relaxed) != total {
+            self.bar.iter().for_each(|bar| bar.set_length(total));
+        }
         self.done.fetch_max(done, Ordering::Relaxed);
         self.show(done);
     }
@@ -80,7 +83,7 @@ impl Progress {
         }
         let now = self.started.elapsed().as_millis() as u64;
         let last = self.last_ms.load(Ordering::Relaxed);
-        let due = done == self.total || now >= last + JSON_EVERY_MS;
+        let due = done == self.total.load(Ordering::Relaxed) || now >= last + JSON_EVERY_MS;
         if self.json
             && due
             && self.last_ms.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
@@ -115,13 +118,14 @@ impl Progress {
 
     fn write_json(&self, done: u64, elapsed_ms: u64) {
         let rate = done as f64 / (elapsed_ms.max(1) as f64 / 1e3);
+        let total = self.total.load(Ordering::Relaxed);
         let line = serde_json::json!({
             "event": "progress",
             "phase": self.phase,
             "done": done,
-            "total": self.total,
+            "total": total,
             "elapsed_s": elapsed_ms as f64 / 1e3,
-            "eta_s": (self.total.saturating_sub(done)) as f64 / rate.max(1e-9),
+            "eta_s": total.saturating_sub(done) as f64 / rate.max(1e-9),
             "anonymous_bytes": anonymous_bytes(),
         });
         // A closed stderr must not end the work.

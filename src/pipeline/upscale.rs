@@ -254,10 +254,9 @@ impl<'a> Upscale<'a> {
         if let Some(path) = &self.options.choices {
             self.write_choices(path, std::mem::take(&mut report.choices))?;
         }
-        let (columns, rows) = sink.blocks();
-        let overviews = Progress::new(progress, "overviews", (columns * rows) as u64);
-        let summary = sink.finish(&|done, _| {
-            overviews.set(done);
+        let overviews = Progress::new(progress, "overviews", 0);
+        let summary = sink.finish(&|done, total| {
+            overviews.set(done, total);
             match stop.load(std::sync::atomic::Ordering::SeqCst) {
                 true => Err(Error::interrupted("stopped; run again with --resume to go on from here")),
                 false => Ok(()),
@@ -319,6 +318,10 @@ impl<'a> Upscale<'a> {
         }
         Ok(hash.finalize().into())
     }
+}
+
+fn is_png(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"))
 }
 
 fn open_sink(path: &Path, spec: CogSpec, options: CogOptions) -> Result<Box<dyn BlockSink>> {
@@ -479,6 +482,7 @@ fn budget(
     let block = (BLOCK * BLOCK * cog.bands.len() * cog.sample.size() + BLOCK * BLOCK) as u64;
     let sums = Accumulator::block_bytes(BLOCK, cog.bands.len()) as u64;
     let readers = options.threads.min(frames) as u64;
+    let image = if is_png(&options.output) { estimate.raw_bytes } else { 0 };
     Ok(Budget::new(options.memory)
         .with("network weights", plan.params as u64)
         .with("network activations", plan.per_session() as u64)
@@ -486,6 +490,7 @@ fn budget(
         .with("dates of a tile", Reader::bytes(frames, bands, area) as u64)
         .with("resampling", readers * series.scratch_bytes(grid.x.tile, grid.y.tile) as u64)
         .with("unfinished blocks", (peak_blocks(grid, BLOCK) + writers + 1) as u64 * sums)
+        .with("whole image (PNG)", image)
         .with("compression", writers as u64 * (block + estimate.thread_bytes) + estimate.fixed_bytes))
 }
 
