@@ -1,5 +1,7 @@
 //! The demo's products, read back as any product is.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::path::{Path, PathBuf};
 
 use swath::demo::{make, report, truth, DemoSpec};
