@@ -69,7 +69,7 @@ const BLIND: &[(&str, &[&str])] = &[
             "models",
         ],
     ),
-    ("pipeline", &["kernel", "ops", "graph", "passes", "plan", "reference", "cpu"]),
+    ("pipeline", &["kernel", "ops", "graph", "passes", "reference", "cpu"]),
 ];
 
 /// Files and folders that may hold `unsafe`: maps of files, the arena, kernels, the JP2 binding.
