@@ -138,7 +138,7 @@ impl Checkpoint {
         self.table.get(index)
     }
 
-    /// The set of weights to load; see [`StateDict::select`].
+    /// The set of weights to load; see [`StateDict`].
     pub fn select(&self, key: Option<&str>) -> Result<StateDict<'_>> {
         StateDict::select(self, key).map_err(|e| self.located(e))
     }
