@@ -1,7 +1,7 @@
 //! swath streams satellite scenes through neural networks.
 //!
 //! The crate is built in floors; a module may use those listed before it, never those after:
-//! `error util tensor memory kernel ops graph passes plan` (what is computed, and where it lies),
+//! `error tensor util memory kernel ops graph passes plan` (what is computed, and where it lies),
 //! `reference cpu` (devices that run plans), `weights models` (names and networks),
 //! `tile raster` (geometry and pixels), `demo` (a procedural series, above those two only), then
 //! `engine`, `pipeline` and `cli`, which compose them.
