@@ -1,36 +1,56 @@
 //! What is made ready for a kernel call at load, and the call itself.
 
+use std::sync::Arc;
+
 use super::args::Args;
+use super::attention::{self, WindowBias};
 use super::blur::{self, BlurWeights};
 use super::conv::{Operands, PackedConv};
+use super::matmul::PackedMatmul;
 use super::pool::Pool;
 use super::resize::{self, ResizeTables};
-use super::{map, matmul, pooling, reduce};
+use super::{map, norm, pooling, reduce};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
 use crate::plan::Choice;
 use crate::Result;
 
-/// Tables and packed weights of one call.
+/// Tables and packed weights of one call. Steps that read the same weights share them.
+#[derive(Clone)]
 pub(super) enum Prepared {
     /// Nothing.
     None,
     /// Weights.
-    Conv(Box<PackedConv>),
+    Conv(Arc<PackedConv>),
+    /// Weights.
+    Matmul(Arc<PackedMatmul>),
+    /// Position bias.
+    Attention(Arc<WindowBias>),
     /// Taps.
-    Resize(ResizeTables),
+    Resize(Arc<ResizeTables>),
     /// Weights of the taps.
-    Blur(BlurWeights),
+    Blur(Arc<BlurWeights>),
+}
+
+/// The operand that is packed at load and not read afterwards.
+pub(super) fn packed_operand(kernel: &Kernel) -> Option<usize> {
+    match kernel {
+        Kernel::Conv2d(_) | Kernel::Matmul(_) => Some(1),
+        Kernel::WindowAttention(_) => Some(2),
+        _ => None,
+    }
 }
 
 impl Prepared {
-    /// Tables of a call; `weights` gives a convolution's.
+    /// Tables of a call; `weights` gives its [`packed_operand`].
     pub fn new(kernel: &Kernel, weights: impl FnOnce() -> Result<Vec<f32>>) -> Result<Self> {
         Ok(match kernel {
-            Kernel::Conv2d(p) => Prepared::Conv(Box::new(PackedConv::new(p, &weights()?)?)),
-            Kernel::Resize(p) => Prepared::Resize(ResizeTables::new(p)?),
-            Kernel::Blur(p) => Prepared::Blur(BlurWeights::new(p)),
+            Kernel::Conv2d(p) => Prepared::Conv(Arc::new(PackedConv::new(p, &weights()?)?)),
+            Kernel::Matmul(p) => Prepared::Matmul(Arc::new(PackedMatmul::new(p, &weights()?)?)),
+            Kernel::WindowAttention(p) => Prepared::Attention(Arc::new(WindowBias::new(p, &weights()?)?)),
+            Kernel::Resize(p) => Prepared::Resize(Arc::new(ResizeTables::new(p)?)),
+            Kernel::Blur(p) => Prepared::Blur(Arc::new(BlurWeights::new(p))),
             _ => Prepared::None,
         })
     }
@@ -45,7 +65,9 @@ const IMPLS: &[Impl] = &[
     Impl::always("pool_fwd", "pool_fwd_f32__rows"),
     Impl::always("reduce_fwd", "reduce_fwd_f32__lines"),
     Impl::always("softmax_fwd", "softmax_fwd_f32__lines"),
-    Impl::always("matmul_fwd", "matmul_fwd_f32__dot"),
+    Impl::always("matmul_fwd", "matmul_fwd_f32__panels"),
+    Impl::always("layer_norm_fwd", "layer_norm_fwd_f32__rows"),
+    Impl::always("window_attention_fwd", "window_attention_fwd_f32__windows"),
 ];
 
 /// The implementation of a kernel on so many threads.
@@ -53,6 +75,8 @@ pub(super) fn choose(kernel: &Kernel, threads: usize) -> Result<Choice> {
     let entry = registry::choose(IMPLS, kernel)?.entry;
     let workspace = match kernel {
         Kernel::Conv2d(p) => PackedConv::scratch_len(p, threads)?,
+        Kernel::Matmul(p) => PackedMatmul::scratch_len(p, threads)?,
+        Kernel::WindowAttention(p) => attention::scratch_len(p, threads),
         Kernel::Blur(p) => blur::scratch_len(p),
         _ => 0,
     };
@@ -81,10 +105,19 @@ pub(super) unsafe fn run(
             (Kernel::Pool(p), _) => pooling::run(p, args, pool),
             (Kernel::Reduce(p), _) => reduce::run(p, args, pool)?,
             (Kernel::Softmax(p), _) => reduce::softmax(p, args, pool),
-            (Kernel::Matmul(p), _) => matmul::run(p, args, pool),
-            (Kernel::Conv2d(_) | Kernel::Resize(_) | Kernel::Blur(_), _) => {
-                return Err(crate::Error::device(format!("{} was not prepared", kernel.name())))
+            (Kernel::Matmul(p), Prepared::Matmul(packed)) => packed.run(p, args, scratch, pool)?,
+            (Kernel::LayerNorm(p), _) => norm::run(p, args, pool)?,
+            (Kernel::WindowAttention(p), Prepared::Attention(bias)) => {
+                attention::run(p, bias, args, scratch, pool)?;
             }
+            (
+                Kernel::Conv2d(_)
+                | Kernel::Matmul(_)
+                | Kernel::WindowAttention(_)
+                | Kernel::Resize(_)
+                | Kernel::Blur(_),
+                _,
+            ) => return Err(crate::Error::device(format!("{} was not prepared", kernel.name()))),
         }
     }
     Ok(())

@@ -1,7 +1,9 @@
 //! Constants of a plan at load: read when first needed, computed by load steps, dropped once packed.
 
+use std::collections::HashMap;
+
 use super::args::{Args, MAX_OPERANDS};
-use super::execute::{self, Prepared};
+use super::execute::{self, packed_operand, Prepared};
 use super::pool::Pool;
 use crate::kernel::Kernel;
 use crate::plan::{Plan, Region, Slot, Step};
@@ -18,13 +20,22 @@ pub(super) struct Constants<'p> {
     readers: Vec<usize>,
     /// Whether runs read it.
     keep: Vec<bool>,
+    /// What was packed, by constant, contract and what else its packing depends on.
+    packed: HashMap<(usize, &'static str, u32), Prepared>,
 }
 
 impl<'p> Constants<'p> {
     pub fn new(plan: &'p Plan, weights: &'p dyn TensorStore, pool: &'p Pool) -> Self {
         let n = plan.constants.len();
-        let mut this =
-            Self { plan, weights, pool, values: vec![None; n], readers: vec![0; n], keep: vec![false; n] };
+        let mut this = Self {
+            plan,
+            weights,
+            pool,
+            values: vec![None; n],
+            readers: vec![0; n],
+            keep: vec![false; n],
+            packed: HashMap::new(),
+        };
         for (step, at_load) in
             plan.load_steps.iter().map(|s| (s, true)).chain(plan.steps.iter().map(|s| (s, false)))
         {
@@ -39,21 +50,32 @@ impl<'p> Constants<'p> {
         this
     }
 
-    /// Packs a step's weights and computes the constants it reads.
+    /// Packs a step's weights, unless a step before it did, and computes the constants it reads.
     pub fn prepare(&mut self, step: &Step) -> Result<Prepared> {
         for (operand, constant) in constants_of(step) {
             if !is_packed(step, operand) {
                 self.compute(constant)?;
             }
         }
-        let Kernel::Conv2d(_) = step.kernel else { return Prepared::new(&step.kernel, || Ok(Vec::new())) };
-        let Some(Slot { region: Region::Const(weights), .. }) = step.operands.get(1).copied() else {
-            return Err(Error::unsupported(format!("{}: the weights of a convolution change", step.label)));
+        let Some(operand) = packed_operand(&step.kernel) else {
+            return Prepared::new(&step.kernel, || Ok(Vec::new()));
         };
-        self.compute(weights)?;
-        let prepared = Prepared::new(&step.kernel, || Ok(self.values[weights].clone().unwrap_or_default()));
+        let Some(Slot { region: Region::Const(weights), .. }) = step.operands.get(operand).copied() else {
+            return Err(Error::unsupported(format!(
+                "{}: the weights of a {} change",
+                step.label,
+                step.kernel.name()
+            )));
+        };
+        let key = (weights, step.kernel.name(), packing(&step.kernel));
+        if !self.packed.contains_key(&key) {
+            self.compute(weights)?;
+            let values = &self.values[weights];
+            let prepared = Prepared::new(&step.kernel, || Ok(values.clone().unwrap_or_default()))?;
+            self.packed.insert(key, prepared);
+        }
         self.release(weights);
-        prepared
+        Ok(self.packed[&key].clone())
     }
 
     /// What runs read; other constants are empty.
@@ -91,11 +113,12 @@ impl<'p> Constants<'p> {
 
     fn run(&self, step: &Step, y: &mut [f32]) -> Result<()> {
         let value = |k: usize| self.values[k].as_deref().unwrap_or_default();
+        let packed = packed_operand(&step.kernel);
         let prepared = Prepared::new(&step.kernel, || {
             constants_of(step)
-                .find(|(operand, _)| *operand == 1)
+                .find(|(operand, _)| Some(*operand) == packed)
                 .map(|(_, k)| value(k).to_vec())
-                .ok_or_else(|| Error::unsupported("a convolution at load without weights"))
+                .ok_or_else(|| Error::unsupported("a kernel at load without its weights"))
         })?;
         let mut args =
             Args { x: [std::ptr::null(); MAX_OPERANDS], y: y.as_mut_ptr().wrapping_add(step.y.offset) };
@@ -125,5 +148,14 @@ fn constants_of(step: &Step) -> impl Iterator<Item = (usize, usize)> + '_ {
 
 /// Whether an operand is only read while it is packed.
 fn is_packed(step: &Step, operand: usize) -> bool {
-    matches!(step.kernel, Kernel::Conv2d(_)) && operand == 1
+    packed_operand(&step.kernel) == Some(operand)
+}
+
+/// What the packing of an operand depends on besides the operand.
+fn packing(kernel: &Kernel) -> u32 {
+    match kernel {
+        Kernel::Conv2d(p) => p.groups,
+        Kernel::WindowAttention(p) => p.window,
+        _ => 0,
+    }
 }

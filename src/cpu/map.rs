@@ -2,6 +2,7 @@
 
 use super::args::Args;
 use super::pool::Pool;
+use super::simd::gelu;
 use crate::kernel::map::{MapOp, MapParams, MAX_INPUTS};
 use crate::Result;
 
@@ -117,6 +118,8 @@ unsafe fn compute(op: MapOp, [a, b]: [f32; 2], run: &Run) {
                 each(run, |[x, mean, var, weight, bias]| (x - mean) / (var + a).sqrt() * weight + bias)
             }
             MapOp::NormScale => each(run, |[weight, var]| weight / (var + a).sqrt()),
+            MapOp::Gelu => each(run, |[x]| gelu(x)),
+            MapOp::Max => each(run, |[x, z]| if z > x || z.is_nan() { z } else { x }),
             MapOp::NormShift => each(run, |[x, mean, factor, bias]| (x - mean) * factor + bias),
         }
     }

@@ -1,6 +1,7 @@
 //! The CPU device: SIMD kernels chosen at run time.
 
 mod args;
+mod attention;
 mod blur;
 pub mod conv;
 mod execute;
@@ -8,10 +9,12 @@ pub mod isa;
 mod load;
 mod map;
 mod matmul;
+mod norm;
 pub mod pool;
 mod pooling;
 mod reduce;
 mod resize;
 mod session;
+mod simd;
 
 pub use session::Cpu;

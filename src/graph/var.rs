@@ -8,9 +8,9 @@ use super::ValueId;
 use crate::kernel::reduce::ReduceMode;
 use crate::kernel::resize::ResizeMode;
 use crate::ops::{
-    Activate, Activation, Add, BatchNorm, Bias, Blur, Concat, Conv2d, Convolution, Epilogue, Linear, Mul, Op,
-    PadAxis, Permute, PixelShuffle, PixelUnshuffle, Pool, Pool2d, Prelu, Reduce, Reshape, Resize, Scale,
-    Slice, Softmax,
+    Activate, Activation, Add, BatchNorm, Bias, Blur, Concat, Conv2d, Convolution, Epilogue, LayerNorm,
+    Linear, Maximum, Mul, Op, PadAxis, Permute, PixelShuffle, PixelUnshuffle, Pool, Pool2d, Prelu, Reduce,
+    Reshape, Resize, Scale, Slice, Softmax, WindowAttention,
 };
 use crate::tensor::Shape;
 use crate::Error;
@@ -96,6 +96,12 @@ impl<'b> Var<'b> {
         self.apply(Activate(Activation::Sigmoid), &[])
     }
 
+    /// x·Φ(x), Φ the normal distribution, by the error function.
+    #[track_caller]
+    pub fn gelu(self) -> Var<'b> {
+        self.apply(Activate(Activation::Gelu), &[])
+    }
+
     /// exp(x) over its sum along an axis.
     #[track_caller]
     pub fn softmax(self, axis: usize) -> Var<'b> {
@@ -120,6 +126,12 @@ impl<'b> Var<'b> {
     #[allow(clippy::should_implement_trait, reason = "chains like the other methods and records its line")]
     pub fn mul(self, other: Var<'b>) -> Var<'b> {
         self.apply(Mul, &[other])
+    }
+
+    /// The larger of two tensors of one shape, element by element.
+    #[track_caller]
+    pub fn maximum(self, other: Var<'b>) -> Var<'b> {
+        self.apply(Maximum, &[other])
     }
 
     /// Every element times a number.
@@ -257,6 +269,25 @@ impl<'b> Var<'b> {
     #[track_caller]
     pub fn linear(self, w: Var<'b>, bias: Option<Var<'b>>) -> Var<'b> {
         let others: Vec<Var<'b>> = std::iter::once(w).chain(bias).collect();
-        self.apply(Linear { bias: bias.is_some() }, &others)
+        self.apply(Linear { bias: bias.is_some(), act: None, residual: false }, &others)
+    }
+
+    /// Layer norm over the last axis; weight and bias are as long.
+    #[track_caller]
+    pub fn layer_norm(self, weight: Var<'b>, bias: Var<'b>, eps: f32) -> Var<'b> {
+        self.apply(LayerNorm { eps, residual: false }, &[weight, bias])
+    }
+
+    /// Attention of the tokens of (n, rows, columns, 3·c) within windows; see [`WindowAttention`].
+    #[track_caller]
+    pub fn window_attention(
+        self,
+        attention: WindowAttention,
+        pad: Var<'b>,
+        bias: Var<'b>,
+        scale: Option<Var<'b>>,
+    ) -> Var<'b> {
+        let others: Vec<Var<'b>> = [pad, bias].into_iter().chain(scale).collect();
+        self.apply(attention, &others)
     }
 }

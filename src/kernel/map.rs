@@ -42,10 +42,14 @@ pub enum MapOp {
     NormScale = 11,
     /// (x0 - x1)·x2 + x3: the bias batch norm leaves behind; mean, factor, bias.
     NormShift = 12,
+    /// x0·Φ(x0), Φ the normal distribution: the Gaussian error linear unit.
+    Gelu = 13,
+    /// The larger of x0 and x1.
+    Max = 14,
 }
 
 impl MapOp {
-    const ALL: [MapOp; 13] = [
+    const ALL: [MapOp; 15] = [
         MapOp::Fill,
         MapOp::Copy,
         MapOp::Relu,
@@ -59,14 +63,16 @@ impl MapOp {
         MapOp::Norm,
         MapOp::NormScale,
         MapOp::NormShift,
+        MapOp::Gelu,
+        MapOp::Max,
     ];
 
     /// Number of inputs.
     pub fn inputs(self) -> usize {
         match self {
             MapOp::Fill => 0,
-            MapOp::Copy | MapOp::Relu | MapOp::LeakyRelu | MapOp::Sigmoid | MapOp::Scale => 1,
-            MapOp::Add | MapOp::Mul | MapOp::Prelu | MapOp::NormScale => 2,
+            MapOp::Copy | MapOp::Relu | MapOp::LeakyRelu | MapOp::Sigmoid | MapOp::Scale | MapOp::Gelu => 1,
+            MapOp::Add | MapOp::Mul | MapOp::Prelu | MapOp::NormScale | MapOp::Max => 2,
             MapOp::Affine => 3,
             MapOp::NormShift => 4,
             MapOp::Norm => 5,
@@ -151,7 +157,7 @@ impl MapParams {
         MapOp::ALL
             .get(self.op as usize)
             .copied()
-            .ok_or_else(|| Error::unsupported(format!("map: operation {}, known are 0 to 12", self.op)))
+            .ok_or_else(|| Error::unsupported(format!("map: operation {}, known are 0 to 14", self.op)))
     }
 
     /// Elements of y.

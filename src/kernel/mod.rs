@@ -3,19 +3,23 @@
 //! A device implements a contract; a plan carries its parameters by value. The structs are
 //! `#[repr(C)]` without padding, so that the same bytes can be handed to a GPU entry.
 
+pub mod attention;
 pub mod blur;
 pub mod conv;
 pub mod map;
 pub mod matmul;
+pub mod norm;
 pub mod pool;
 pub mod reduce;
 pub mod registry;
 pub mod resize;
 
+use attention::WindowAttentionParams;
 use blur::BlurParams;
 use conv::Conv2dParams;
 use map::MapParams;
 use matmul::MatmulParams;
+use norm::LayerNormParams;
 use pool::PoolParams;
 use reduce::AxisParams;
 use resize::ResizeParams;
@@ -39,8 +43,12 @@ pub enum Kernel {
     Reduce(AxisParams),
     /// Softmax over one axis; operand x.
     Softmax(AxisParams),
-    /// Matrix product; operands x, w, then bias if there is one.
+    /// Matrix product; operands x, w, then bias and residual if there are.
     Matmul(MatmulParams),
+    /// Layer norm; operands x, w, b, then the residual if there is one.
+    LayerNorm(LayerNormParams),
+    /// Window attention; operands x, pad, bias, then scale if it is cosine attention.
+    WindowAttention(WindowAttentionParams),
 }
 
 /// How far an implementation may be from the exact result.
@@ -70,6 +78,8 @@ impl Kernel {
         "reduce_fwd",
         "softmax_fwd",
         "matmul_fwd",
+        "layer_norm_fwd",
+        "window_attention_fwd",
     ];
 
     /// Name of the contract.
@@ -83,6 +93,8 @@ impl Kernel {
             Kernel::Reduce(_) => 5,
             Kernel::Softmax(_) => 6,
             Kernel::Matmul(_) => 7,
+            Kernel::LayerNorm(_) => 8,
+            Kernel::WindowAttention(_) => 9,
         }]
     }
 
@@ -98,11 +110,13 @@ impl Kernel {
             Kernel::Resize(_) => Accuracy::Sum { k: 16 },
             Kernel::Reduce(p) if p.mode == reduce::ReduceMode::Mean as u64 => Accuracy::Sum { k: p.n },
             Kernel::Map(p) => match p.map_op() {
-                Ok(map::MapOp::Sigmoid) => Accuracy::Transcendental,
+                Ok(map::MapOp::Sigmoid | map::MapOp::Gelu) => Accuracy::Transcendental,
                 Ok(map::MapOp::Add | map::MapOp::Affine) => Accuracy::Ulp(2),
                 Ok(map::MapOp::Norm | map::MapOp::NormScale | map::MapOp::NormShift) => Accuracy::Ulp(8),
                 _ => Accuracy::Exact,
             },
+            Kernel::LayerNorm(p) => Accuracy::Sum { k: p.n },
+            Kernel::WindowAttention(p) => Accuracy::Sum { k: p.tokens() as u64 + u64::from(p.head_dim) },
             Kernel::Softmax(_) => Accuracy::Transcendental,
             Kernel::Pool(_) | Kernel::Reduce(_) => Accuracy::Exact,
         }
@@ -121,7 +135,18 @@ impl Kernel {
             Kernel::Matmul(p) => match operand {
                 0 => (p.m * p.k) as usize,
                 1 => (p.n * p.k) as usize,
-                _ => p.n as usize,
+                2 if p.has_bias == 1 => p.n as usize,
+                _ => (p.m * p.n) as usize,
+            },
+            Kernel::LayerNorm(p) => match operand {
+                1 | 2 => p.n as usize,
+                _ => (p.rows * p.n) as usize,
+            },
+            Kernel::WindowAttention(p) => match operand {
+                0 => p.map_tokens() * 3 * p.channels(),
+                1 => 3 * p.channels(),
+                2 => p.heads as usize * p.bias_len(),
+                _ => p.heads as usize,
             },
         }
     }
@@ -137,6 +162,8 @@ impl Kernel {
             Kernel::Reduce(p) => (p.outer * p.inner) as usize,
             Kernel::Softmax(_) => self.x_span(0),
             Kernel::Matmul(p) => (p.m * p.n) as usize,
+            Kernel::LayerNorm(_) => self.x_span(0),
+            Kernel::WindowAttention(p) => p.map_tokens() * p.channels(),
         }
     }
 
@@ -145,7 +172,9 @@ impl Kernel {
         match self {
             Kernel::Conv2d(p) => first_residual(p) + p.epilogue.residuals as usize,
             Kernel::Map(p) => p.map_op().map_or(0, map::MapOp::inputs),
-            Kernel::Matmul(p) => 2 + p.has_bias as usize,
+            Kernel::Matmul(p) => 2 + p.has_bias as usize + p.residual as usize,
+            Kernel::LayerNorm(p) => 3 + p.residual as usize,
+            Kernel::WindowAttention(p) => 3 + p.cosine as usize,
             _ => 1,
         }
     }

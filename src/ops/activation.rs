@@ -15,6 +15,8 @@ pub enum Activation {
     LeakyRelu(f32),
     /// 1 / (1 + exp(-x)).
     Sigmoid,
+    /// x·Φ(x), Φ the normal distribution, by the error function.
+    Gelu,
 }
 
 /// Applies an [`Activation`] to every element of its input.
@@ -38,6 +40,7 @@ impl OpDef for Activate {
             Activation::Relu => (MapOp::Relu, 0.0),
             Activation::LeakyRelu(slope) => (MapOp::LeakyRelu, slope),
             Activation::Sigmoid => (MapOp::Sigmoid, 0.0),
+            Activation::Gelu => (MapOp::Gelu, 0.0),
         };
         let params = MapParams::new(op, [a, 0.0], y, &[ins[0].strides()])?;
         Ok(vec![Call::of(Kernel::Map(params), [0])])

@@ -93,6 +93,11 @@ pub struct BandRows {
 }
 
 impl Convolution {
+    /// Whether the epilogue knows an activation.
+    pub fn takes(act: Activation) -> bool {
+        act != Activation::Gelu
+    }
+
     /// Position of the first residual among the inputs.
     pub fn first_residual(&self) -> usize {
         2 + usize::from(self.epilogue.bias) + usize::from(self.epilogue.slopes > 0)
@@ -155,7 +160,7 @@ impl Convolution {
         })
     }
 
-    fn params_epilogue(&self) -> contract::Epilogue {
+    fn params_epilogue(&self) -> Result<contract::Epilogue> {
         use contract::Activation as A;
         let e = &self.epilogue;
         let (act, slope) = match (e.slopes, e.act) {
@@ -165,8 +170,11 @@ impl Convolution {
             (0, Some(Activation::Relu)) => (A::Relu, 0.0),
             (0, Some(Activation::LeakyRelu(slope))) => (A::LeakyRelu, slope),
             (0, Some(Activation::Sigmoid)) => (A::Sigmoid, 0.0),
+            (0, Some(other)) => {
+                return Err(Error::unsupported(format!("{other:?} fused into a convolution")));
+            }
         };
-        contract::Epilogue {
+        Ok(contract::Epilogue {
             has_bias: u32::from(e.bias),
             act: act as u32,
             slope,
@@ -174,7 +182,7 @@ impl Convolution {
             residuals: e.residuals as u32,
             residual_scale: e.residual_scale,
             ..contract::Epilogue::NONE
-        }
+        })
     }
 }
 
@@ -237,7 +245,7 @@ impl OpDef for Convolution {
             x_batch_stride: ins[0].strides()[0] as u64,
             y_batch_stride: y.strides()[0] as u64,
             r_batch_stride: [residual(0), residual(1)],
-            epilogue: self.params_epilogue(),
+            epilogue: self.params_epilogue()?,
         };
         params.check()?;
         Ok(vec![Call::of(Kernel::Conv2d(params), 0..ins.len())])

@@ -20,6 +20,10 @@ pub struct Add {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mul;
 
+/// The larger of x0 and x1, element by element; a NaN where either is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maximum;
+
 /// A factor for every element.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale(pub f32);
@@ -80,6 +84,27 @@ impl OpDef for Mul {
 
     fn lower(&self, ins: &[Layout], y: &Layout) -> Result<Vec<Call>> {
         map_two(MapOp::Mul, [0.0; 2], ins, y)
+    }
+
+    fn may_overwrite(&self, _input: usize) -> bool {
+        true
+    }
+}
+
+impl OpDef for Maximum {
+    const NAME: &'static str = "maximum";
+    const LIE: Lie = Lie::Any;
+
+    fn infer(&self, ins: &[TensorSpec]) -> Result<TensorSpec> {
+        alike(ins)
+    }
+
+    fn reach(&self, _ins: &[TensorSpec], _out: &TensorSpec) -> Reach {
+        Reach::SAME
+    }
+
+    fn lower(&self, ins: &[Layout], y: &Layout) -> Result<Vec<Call>> {
+        map_two(MapOp::Max, [0.0; 2], ins, y)
     }
 
     fn may_overwrite(&self, _input: usize) -> bool {

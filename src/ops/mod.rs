@@ -4,9 +4,11 @@
 //! the compiler lists what is missing. Operators know nothing of graphs, devices or memory.
 
 mod activation;
+mod attention;
 mod concat;
 mod conv;
 mod elementwise;
+mod layer_norm;
 mod linear;
 mod norm;
 mod pool;
@@ -17,9 +19,11 @@ mod softmax;
 mod view;
 
 pub use activation::{Activate, Activation, Prelu};
+pub use attention::WindowAttention;
 pub use concat::{Concat, PadAxis};
 pub use conv::{BandRows, Conv2d, Convolution, Epilogue};
-pub use elementwise::{Add, Bias, Mul, Scale};
+pub use elementwise::{Add, Bias, Maximum, Mul, Scale};
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use norm::{Affine, BatchNorm, NormScale, NormShift};
 pub use pool::{Pool, Pool2d};
@@ -180,9 +184,9 @@ macro_rules! ops {
 }
 
 ops! {
-    Convolution, Bias, Activate, Prelu, Add, Mul, Scale, Concat, PadAxis, Slice, Reshape, Permute,
+    Convolution, Bias, Activate, Prelu, Add, Mul, Maximum, Scale, Concat, PadAxis, Slice, Reshape, Permute,
     PixelShuffle, PixelUnshuffle, Resize, Blur, BatchNorm, NormScale, NormShift, Affine, Pool, Reduce,
-    Softmax, Linear,
+    Softmax, Linear, LayerNorm, WindowAttention,
 }
 
 /// The inputs as an array of exactly `N`.

@@ -1,43 +1,79 @@
-//! What follows a convolution element by element moves into its epilogue, and a nearest-neighbour
-//! enlargement before it into its reading.
+//! What follows a convolution, a linear layer or a layer norm element by element moves into its
+//! epilogue, and a nearest-neighbour enlargement before a convolution into its reading.
 
 use super::rewrite::{node, Uses};
 use crate::graph::{Graph, Node, ValueId};
 use crate::kernel::resize::ResizeMode;
-use crate::ops::{Add, Convolution, Op};
+use crate::ops::{Add, Convolution, LayerNorm, Linear, Op};
 use crate::Result;
 
-/// Fuses until no convolution can take more.
+/// Fuses until no epilogue can take more.
 pub(super) fn run(graph: &mut Graph) -> Result<()> {
     enlargements(graph)?;
-    while let Some((conv, follower, fused)) = find(graph)? {
+    while let Some((before, follower, fused)) = find(graph)? {
         // The fused node stands where the follower stood: all it reads is computed by then.
         graph.nodes[follower] = fused;
-        graph.nodes.remove(conv);
+        graph.nodes.remove(before);
     }
     Ok(())
 }
 
-/// The next convolution and the node after it that become one.
+/// The next two nodes, one reading the other's result, that become one.
 fn find(graph: &Graph) -> Result<Option<(usize, usize, Node)>> {
     let uses = Uses::new(graph);
     for (at, follower) in graph.nodes.iter().enumerate() {
         for (k, id) in follower.ins.iter().enumerate() {
-            let Some(conv) = uses.sole(*id) else { continue };
-            let Op::Convolution(op) = graph.nodes[conv].op else { continue };
-            if let Some((op, extra)) = absorb(&op, follower, k, graph) {
-                let ins = [graph.nodes[conv].ins.as_slice(), extra.as_slice()].concat();
-                let fused = node(graph, op, ins, follower.out, &follower.scope)?;
-                return Ok(Some((conv, at, fused)));
-            }
+            let Some(before) = uses.sole(*id) else { continue };
+            let absorbed = match &graph.nodes[before].op {
+                Op::Convolution(op) => {
+                    convolution(op, follower, k, graph).map(|(op, extra)| (op.into(), extra))
+                }
+                Op::Linear(op) => linear(op, follower, k),
+                Op::LayerNorm(op) => layer_norm(op, follower, k),
+                _ => None,
+            };
+            let Some((op, extra)): Option<(Op, Vec<ValueId>)> = absorbed else { continue };
+            let ins = [graph.nodes[before].ins.as_slice(), extra.as_slice()].concat();
+            let fused = node(graph, op, ins, follower.out, &follower.scope)?;
+            return Ok(Some((before, at, fused)));
         }
     }
     Ok(None)
 }
 
+/// The linear layer that also does what `follower` does to its result, its operand `k`; and the
+/// inputs it takes in addition.
+fn linear(op: &Linear, follower: &Node, k: usize) -> Option<(Op, Vec<ValueId>)> {
+    match follower.op {
+        Op::Activate(activate) if op.act.is_none() && !op.residual && Linear::takes(activate.0) => {
+            Some((Linear { act: Some(activate.0), ..*op }.into(), vec![]))
+        }
+        Op::Add(add) if !op.residual => {
+            Some((Linear { residual: true, ..*op }.into(), vec![plain_sum(add, follower, k)?]))
+        }
+        _ => None,
+    }
+}
+
+/// The same for a layer norm.
+fn layer_norm(op: &LayerNorm, follower: &Node, k: usize) -> Option<(Op, Vec<ValueId>)> {
+    match follower.op {
+        Op::Add(add) if !op.residual => {
+            Some((LayerNorm { residual: true, ..*op }.into(), vec![plain_sum(add, follower, k)?]))
+        }
+        _ => None,
+    }
+}
+
+/// The other operand of a sum without factors.
+fn plain_sum(add: Add, follower: &Node, k: usize) -> Option<ValueId> {
+    let other = follower.ins[1 - k];
+    (add.alpha == 1.0 && add.beta == 1.0 && other != follower.ins[k]).then_some(other)
+}
+
 /// The convolution that also does what `follower` does to its result, its operand `k`; and the
 /// inputs it takes in addition.
-fn absorb(
+fn convolution(
     conv: &Convolution,
     follower: &Node,
     k: usize,
@@ -52,7 +88,7 @@ fn absorb(
             e.bias = true;
             Some((op, vec![follower.ins[1]]))
         }
-        Op::Activate(activate) if linear && untouched => {
+        Op::Activate(activate) if linear && untouched && Convolution::takes(activate.0) => {
             e.act = Some(activate.0);
             Some((op, vec![]))
         }

@@ -59,7 +59,17 @@ impl fmt::Display for Kernel {
             Kernel::Reduce(p) | Kernel::Softmax(p) => {
                 write!(f, "{}x[{}]x{} mode {}", p.outer, p.n, p.inner, p.mode)
             }
-            Kernel::Matmul(p) => write!(f, "{}x{}x{} bias {}", p.m, p.n, p.k, p.has_bias),
+            Kernel::Matmul(p) => {
+                write!(f, "{}x{}x{} bias {} act {} residual {}", p.m, p.n, p.k, p.has_bias, p.act, p.residual)
+            }
+            Kernel::LayerNorm(p) => {
+                write!(f, "{} rows of {} eps {} residual {}", p.rows, p.n, p.eps, p.residual)
+            }
+            Kernel::WindowAttention(p) => write!(
+                f,
+                "{}x{:?} heads {}x{} window {} shift {:?} cosine {}",
+                p.batch, p.size, p.heads, p.head_dim, p.window, p.shift, p.cosine
+            ),
         }
     }
 }

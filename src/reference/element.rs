@@ -28,12 +28,20 @@ pub trait Element:
     fn exp(self) -> Self;
     /// Square root.
     fn sqrt(self) -> Self;
+    /// The error function.
+    fn erf(self) -> Self;
     /// Order in which NaN has a place.
     fn total_cmp(&self, other: &Self) -> std::cmp::Ordering;
+
+    /// Times the normal distribution at it.
+    fn gelu(self) -> Self {
+        let at = self / Self::from_f64(std::f64::consts::SQRT_2);
+        self * Self::from_f64(0.5) * (Self::from_f64(1.0) + at.erf())
+    }
 }
 
 macro_rules! element {
-    ($t:ty) => {
+    ($t:ty, $erf:path) => {
         impl Element for $t {
             fn from_f32(v: f32) -> Self {
                 Self::from(v)
@@ -50,6 +58,9 @@ macro_rules! element {
             fn sqrt(self) -> Self {
                 self.sqrt()
             }
+            fn erf(self) -> Self {
+                $erf(self)
+            }
             fn total_cmp(&self, other: &Self) -> std::cmp::Ordering {
                 <$t>::total_cmp(self, other)
             }
@@ -57,5 +68,5 @@ macro_rules! element {
     };
 }
 
-element!(f32);
-element!(f64);
+element!(f32, libm::erff);
+element!(f64, libm::erf);

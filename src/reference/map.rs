@@ -45,5 +45,8 @@ fn apply<T: Element>(op: MapOp, a: T, b: T, v: &impl Fn(usize) -> T) -> T {
         MapOp::Norm => (v(0) - v(1)) / (v(2) + a).sqrt() * v(3) + v(4),
         MapOp::NormScale => v(0) / (v(1) + a).sqrt(),
         MapOp::NormShift => (v(0) - v(1)) * v(2) + v(3),
+        MapOp::Gelu => v(0).gelu(),
+        MapOp::Max if v(1) > v(0) || v(1) != v(1) => v(1),
+        MapOp::Max => v(0),
     }
 }

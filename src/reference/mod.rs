@@ -3,11 +3,13 @@
 //! It is the oracle other devices are compared with, and slow. Operands are copied out of their
 //! region before a kernel and the result is copied back, so that no kernel sees shared memory.
 
+mod attention;
 mod blur;
 mod conv;
 mod element;
 mod map;
 mod matmul;
+mod norm;
 mod pool;
 mod reduce;
 mod resize;
@@ -47,6 +49,8 @@ const IMPLS: &[Impl] = &[
     Impl::always("reduce_fwd", "reduce_fwd_any__reference"),
     Impl::always("softmax_fwd", "softmax_fwd_any__reference"),
     Impl::always("matmul_fwd", "matmul_fwd_any__reference"),
+    Impl::always("layer_norm_fwd", "layer_norm_fwd_any__reference"),
+    Impl::always("window_attention_fwd", "window_attention_fwd_any__reference"),
 ];
 
 impl<T: Element> Kernels for Reference<T> {
@@ -158,7 +162,9 @@ impl<T: Element> Memory<T> {
             Kernel::Pool(p) => pool::run(p, &x[0], y),
             Kernel::Reduce(p) => reduce::run(p, &x[0], y)?,
             Kernel::Softmax(p) => softmax::run(p, &x[0], y),
-            Kernel::Matmul(p) => matmul::run(p, &x, y),
+            Kernel::Matmul(p) => matmul::run(p, &x, y)?,
+            Kernel::LayerNorm(p) => norm::run(p, &x, y),
+            Kernel::WindowAttention(p) => attention::run(p, &x, y),
         }
         Ok(())
     }

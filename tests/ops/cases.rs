@@ -2,7 +2,7 @@
 
 use swath::graph::Var;
 use swath::kernel::resize::ResizeMode::{self, Bicubic, Bilinear, Nearest};
-use swath::ops::{Conv2d, Pool2d};
+use swath::ops::{Conv2d, Pool2d, WindowAttention};
 
 type Params<'f, 'b> = &'f dyn Fn(&str) -> Var<'b>;
 
@@ -37,6 +37,24 @@ fn resized<'b>(x: &[Var<'b>], mode: ResizeMode, h: usize, w: usize) -> Var<'b> {
     x[0].resize(mode, [h, w])
 }
 
+fn layer_norm<'b>(x: Var<'b>, p: Params<'_, 'b>) -> Var<'b> {
+    x.layer_norm(p("w"), p("b"), 1e-5)
+}
+
+fn linear<'b>(x: Var<'b>, p: Params<'_, 'b>) -> Var<'b> {
+    x.linear(p("w"), Some(p("b")))
+}
+
+fn cosine<'b>(x: Var<'b>, p: Params<'_, 'b>, heads: usize) -> Var<'b> {
+    let attention = WindowAttention { heads, window: 4, shift: 2, cosine: true };
+    x.window_attention(attention, p("pad"), p("bias"), Some(p("scale")))
+}
+
+fn dot<'b>(x: Var<'b>, p: Params<'_, 'b>, heads: usize, window: usize, shift: usize) -> Var<'b> {
+    let attention = WindowAttention { heads, window, shift, cosine: false };
+    x.window_attention(attention, p("pad"), p("bias"), None)
+}
+
 cases! {
     conv_same: |x, p| conv(x[0], p);
     conv_groups: |x, p| x[0].conv2d(p("w"), None,
@@ -66,6 +84,21 @@ cases! {
     batch_norm: |x, p| norm(x[0], p, 1e-5);
     linear: |x, p| x[0].linear(p("w"), Some(p("b")));
     linear_no_bias: |x, p| x[0].linear(p("w"), None);
+    linear_gelu: |x, p| linear(x[0], p).gelu();
+    linear_relu: |x, p| linear(x[0], p).relu();
+    linear_residual: |x, p| x[1].add(linear(x[0], p));
+    linear_gelu_residual: |x, p| x[0].linear(p("w"), None).gelu().add(x[1]);
+    linear_long: |x, p| linear(x[0], p);
+    layer_norm: |x, p| layer_norm(x[0], p);
+    layer_norm_residual: |x, p| x[1].add(layer_norm(x[0], p));
+    layer_norm_wide: |x, p| layer_norm(x[0], p);
+    gelu: |x, _p| x[0].gelu();
+    maximum: |x, _p| x[0].maximum(x[1]);
+    window_attention_cosine: |x, p| cosine(x[0], p, 2);
+    window_attention_clamped: |x, p| cosine(x[0], p, 3);
+    window_attention_dot: |x, p| dot(x[0], p, 2, 3, 1);
+    window_attention_one: |x, p| dot(x[0], p, 1, 6, 3);
+    window_attention_seven: |x, p| dot(x[0], p, 1, 7, 3);
     concat: |x, _p| x[0].concat(&[x[1], x[0]], 1);
     concat_rows: |x, _p| x[0].concat(&[x[0].slice(2, 0..1)], 2);
     slice_channels: |x, _p| x[0].slice(1, 1..3).relu();

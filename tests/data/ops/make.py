@@ -4,6 +4,7 @@ Usage: python make.py > cases.json   (needs torch; kornia's resize is written ou
 """
 
 import json
+import math
 import sys
 
 import torch
@@ -109,6 +110,79 @@ def element_wise():
     case("linear_no_bias", F.linear(t, w), [t], {"w": w})
 
 
+def tokens():
+    x, w, b, r = rand(2, 5, 6), rand(6), rand(6), rand(2, 5, 6)
+    norm = F.layer_norm(x, (6,), w, b, 1e-5)
+    case("layer_norm", norm, [x], {"w": w, "b": b})
+    case("layer_norm_residual", r + norm, [x, r], {"w": w, "b": b})
+    wide = rand(2, 3, 37)
+    w, b = rand(37), rand(37)
+    case("layer_norm_wide", F.layer_norm(wide, (37,), w, b, 1e-5), [wide], {"w": w, "b": b})
+    x, w, b, r = rand(2, 50, 7), rand(70, 7) / 4, rand(70), rand(2, 50, 70)
+    linear = F.linear(x, w, b)
+    p = {"w": w, "b": b}
+    case("linear_gelu", F.gelu(linear), [x], p)
+    case("linear_relu", F.relu(linear), [x], p)
+    case("linear_residual", r + linear, [x, r], p)
+    case("linear_gelu_residual", F.gelu(F.linear(x, w)) + r, [x, r], {"w": w})
+    x, w, b = rand(2, 200), rand(9, 200) / 8, rand(9)
+    case("linear_long", F.linear(x, w, b), [x], {"w": w, "b": b})
+    x = rand(2, 3, 4, 5)
+    z = rand(2, 3, 4, 5)
+    case("gelu", F.gelu(2 * x), [2 * x])
+    case("maximum", torch.maximum(x, z), [x, z])
+
+
+def window_attention(qkv, pad, table, heads, window, shift, scale=None):
+    """Swin attention as its papers define it, by torch.roll and an explicit mask."""
+    n, h, w, c = qkv.shape
+    c //= 3
+    hp, wp = -(-h // window) * window, -(-w // window) * window
+    whole = pad.view(1, 1, 1, -1).expand(n, hp, wp, -1).clone()
+    whole[:, :h, :w] = qkv
+    shifts = [0 if hp <= window else shift, 0 if wp <= window else shift]
+    region = torch.zeros(hp, wp)
+    for axis, extent in enumerate((hp, wp)):
+        at = torch.arange(extent)
+        label = (at >= extent - window).long() + (at >= extent - shifts[axis]).long()
+        label = label if shifts[axis] else torch.zeros_like(at)
+        region += (label.view(-1, 1) * 3) if axis == 0 else label.view(1, -1)
+    whole = torch.roll(whole, (-shifts[0], -shifts[1]), (1, 2))
+
+    def cut(t):
+        t = t.reshape(t.shape[0], hp // window, window, wp // window, window, -1)
+        return t.transpose(2, 3).reshape(t.shape[0], -1, window * window, t.shape[-1])
+
+    q, k, v = cut(whole).reshape(n, -1, window * window, 3, heads, c // heads).permute(3, 0, 1, 4, 2, 5)
+    if scale is None:
+        logits = q @ k.transpose(-1, -2) / (c // heads) ** 0.5
+    else:
+        factor = torch.clamp(scale, max=math.log(100)).exp().view(-1, 1, 1)
+        logits = F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-1, -2) * factor
+    at = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)
+    d = at[:, :, None] - at[:, None, :] + window - 1
+    logits = logits + table[:, d[0] * (2 * window - 1) + d[1]]
+    region = cut(region.view(1, hp, wp, 1))[..., 0]
+    logits = logits + torch.where(region[..., :, None] == region[..., None, :], 0.0, -100.0).unsqueeze(2)
+    y = (logits.softmax(-1) @ v).transpose(2, 3).reshape(n, hp // window, wp // window, window, window, c)
+    y = torch.roll(y.transpose(2, 3).reshape(n, hp, wp, c), shifts, (1, 2))
+    return y[:, :h, :w]
+
+
+def attention():
+    for name, h, w, heads, d, window, shift, cosine in [
+        ("window_attention_cosine", 9, 7, 2, 5, 4, 2, True),
+        ("window_attention_clamped", 4, 8, 3, 4, 4, 2, True),
+        ("window_attention_dot", 8, 5, 2, 4, 3, 1, False),
+        ("window_attention_one", 3, 5, 1, 33, 6, 3, False),
+        ("window_attention_seven", 10, 9, 1, 3, 7, 3, False),
+    ]:
+        qkv, pad = rand(2 if window < 5 else 1, h, w, 3 * heads * d), rand(3 * heads * d)
+        table, scale = rand(heads, (2 * window - 1) ** 2), torch.linspace(1, 6, heads).double()
+        y = window_attention(qkv, pad, table, heads, window, shift, scale if cosine else None)
+        case(name, y, [qkv], {"pad": pad, "bias": table, **({"scale": scale} if cosine else {})})
+
+
 def moves():
     x, z, t = rand(2, 3, 4, 6), rand(2, 2, 4, 6), rand(1, 5, 2, 3, 4)
     case("concat", torch.cat([x, z, x], 1), [x, z])
@@ -152,6 +226,6 @@ def reductions():
     case("mean", t.mean(1), [t])
 
 
-for make in [convolutions, dense_block, element_wise, moves, images, reductions]:
+for make in [convolutions, dense_block, element_wise, moves, images, reductions, tokens, attention]:
     make()
 json.dump(CASES, sys.stdout, separators=(",", ":"))

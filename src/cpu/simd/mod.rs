@@ -1,0 +1,285 @@
+//! One vector of f32 under one name on every instruction set, so that a kernel is written once.
+//!
+//! A kernel is a generic function over [`Lanes`]; [`per_isa`] compiles it for each instruction set.
+//! The scalar `f32` is a vector of one lane, for the ends of rows.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+pub(super) use neon::Neon;
+pub(super) use portable::Portable;
+
+/// A vector of f32. Every method but `load` and `store` only asks that the instruction set is there.
+///
+/// # Safety
+/// Callers of the methods run on a machine with the instruction set; pointers are readable or
+/// writable for `N` elements.
+#[allow(clippy::missing_safety_doc, reason = "one promise for all methods, stated above")]
+pub(super) trait Lanes: Copy {
+    /// Lanes.
+    const N: usize;
+    unsafe fn splat(v: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
+    unsafe fn mul(self, other: Self) -> Self;
+    unsafe fn max(self, other: Self) -> Self;
+    unsafe fn min(self, other: Self) -> Self;
+    /// self·factor + term.
+    unsafe fn fma(self, factor: Self, term: Self) -> Self;
+    /// To the nearest whole number, halves to even.
+    unsafe fn round(self) -> Self;
+    /// Two to whole numbers from -126 to 127.
+    unsafe fn exp2_whole(self) -> Self;
+    /// `yes` where self is below `bound`, else `no`.
+    unsafe fn if_below(self, bound: Self, yes: Self, no: Self) -> Self;
+    /// The sum of all lanes.
+    unsafe fn sum(self) -> f32;
+    /// The largest lane.
+    unsafe fn largest(self) -> f32;
+}
+
+impl Lanes for f32 {
+    const N: usize = 1;
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> Self {
+        v
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the trait's promise.
+        unsafe { *from }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the trait's promise.
+        unsafe { *to = self }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        self + other
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self - other
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        self * other
+    }
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        if self > other {
+            self
+        } else {
+            other
+        }
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        if self < other {
+            self
+        } else {
+            other
+        }
+    }
+    #[inline(always)]
+    unsafe fn fma(self, factor: Self, term: Self) -> Self {
+        self * factor + term
+    }
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        self.round_ties_even()
+    }
+    #[inline(always)]
+    unsafe fn exp2_whole(self) -> Self {
+        f32::from_bits(((self as i32 + 127) as u32) << 23)
+    }
+    #[inline(always)]
+    unsafe fn if_below(self, bound: Self, yes: Self, no: Self) -> Self {
+        if self < bound {
+            yes
+        } else {
+            no
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        self
+    }
+    #[inline(always)]
+    unsafe fn largest(self) -> f32 {
+        self
+    }
+}
+
+/// c[0] + c[1]·x + c[2]·x² + …
+#[inline(always)]
+unsafe fn polynomial<L: Lanes, const N: usize>(x: L, c: [f32; N]) -> L {
+    // SAFETY: the caller's instruction set.
+    unsafe {
+        let mut sum = L::splat(c[N - 1]);
+        for &c in c[..N - 1].iter().rev() {
+            sum = sum.fma(x, L::splat(c));
+        }
+        sum
+    }
+}
+
+/// e to its power; below -87 as at -87, above 88 as at 88. Error about two units in the last place.
+///
+/// # Safety
+/// The instruction set of `L` is available.
+#[inline(always)]
+pub(super) unsafe fn exp<L: Lanes>(x: L) -> L {
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    // A least-squares fit of relative error on ±0.35.
+    const C: [f32; 7] =
+        [1.0, 1.000_000_04, 0.499_999_92, 0.166_664_10, 0.041_668_29, 0.008_375_645, 0.001_383_579_8];
+    // SAFETY: the caller's instruction set.
+    unsafe {
+        // A NaN is the second operand, so that it stays one.
+        let x = L::splat(88.0).min(L::splat(-87.0).max(x));
+        let whole = x.mul(L::splat(std::f32::consts::LOG2_E)).round();
+        let rest = whole.fma(L::splat(-LN2_HIGH), x);
+        let rest = whole.fma(L::splat(-LN2_LOW), rest);
+        polynomial(rest, C).mul(whole.exp2_whole())
+    }
+}
+
+/// The error function, to about two units in the last place of one.
+///
+/// # Safety
+/// The instruction set of `L` is available.
+#[inline(always)]
+pub(super) unsafe fn erf<L: Lanes>(x: L) -> L {
+    // erf(x)/x by x² below one; ln(1 - erf(x)) by x from there to four. Both least-squares fits.
+    const NEAR: [f32; 8] = [
+        1.128_379_2,
+        -0.376_126_4,
+        0.112_837_83,
+        -0.026_865_445,
+        0.005_221_075,
+        -0.000_848_471_14,
+        0.000_112_705_44,
+        -9.680_136e-6,
+    ];
+    const FAR: [f32; 9] = [
+        0.000_178_124_18,
+        -1.129_527_4,
+        -0.633_332_85,
+        -0.108_278_485,
+        0.025_101_762,
+        -0.004_153_776_3,
+        0.000_426_505_43,
+        -1.926_274e-5,
+        -1.697_454_7e-7,
+    ];
+    // SAFETY: the caller's instruction set.
+    unsafe {
+        let zero = L::splat(0.0);
+        let size = x.max(zero.sub(x));
+        let near = x.mul(polynomial(x.mul(x), NEAR));
+        let tail = exp(polynomial(L::splat(4.0).min(size), FAR));
+        let far = L::splat(1.0).sub(tail);
+        let far = x.if_below(zero, zero.sub(far), far);
+        size.if_below(L::splat(1.0), near, far)
+    }
+}
+
+/// x·Φ(x), the Gaussian error linear unit by the error function.
+///
+/// # Safety
+/// The instruction set of `L` is available.
+#[inline(always)]
+pub(super) unsafe fn gelu<L: Lanes>(x: L) -> L {
+    // SAFETY: the caller's instruction set.
+    unsafe {
+        let erf = erf(x.mul(L::splat(std::f32::consts::FRAC_1_SQRT_2)));
+        x.mul(L::splat(0.5)).mul(L::splat(1.0).add(erf))
+    }
+}
+
+/// Defines a function that runs a generic body with the lanes of the instruction set given first.
+macro_rules! per_isa {
+    ($(#[$doc:meta])* $vis:vis unsafe fn $name:ident = $body:ident($($arg:ident: $ty:ty),* $(,)?)) => {
+        $(#[$doc])*
+        $vis unsafe fn $name(isa: $crate::cpu::isa::Isa, $($arg: $ty),*) {
+            use $crate::cpu::isa::Isa;
+            use $crate::cpu::simd;
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f")]
+            unsafe fn avx512($($arg: $ty),*) {
+                // SAFETY: as the outer function's.
+                unsafe { $body::<simd::Avx512>($($arg),*) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn avx2($($arg: $ty),*) {
+                // SAFETY: as the outer function's.
+                unsafe { $body::<simd::Avx2>($($arg),*) }
+            }
+            // SAFETY: as this function's; `Isa` is only made of what the machine has.
+            unsafe {
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 => avx512($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 => avx2($($arg),*),
+                    #[cfg(target_arch = "aarch64")]
+                    Isa::Neon => $body::<simd::Neon>($($arg),*),
+                    _ => $body::<simd::Portable>($($arg),*),
+                }
+            }
+        }
+    };
+}
+pub(super) use per_isa;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::isa::Isa;
+
+    #[inline(always)]
+    unsafe fn curves<L: Lanes>(x: &[f32], out: [&mut [f32]; 2]) {
+        let [exps, erfs] = out;
+        for i in (0..x.len()).step_by(L::N) {
+            // SAFETY: the test's slices are multiples of any number of lanes.
+            unsafe {
+                let v = L::load(x[i..].as_ptr());
+                exp(v).store(exps[i..].as_mut_ptr());
+                erf(v).store(erfs[i..].as_mut_ptr());
+            }
+        }
+    }
+
+    per_isa!(unsafe fn run_curves = curves(x: &[f32], out: [&mut [f32]; 2]));
+
+    #[test]
+    fn curves_are_close_on_every_instruction_set() {
+        let x: Vec<f32> = (-4000..4000).map(|i| i as f32 / 400.0).collect();
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            let (mut exps, mut erfs) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+            // SAFETY: the instruction set is there, the slices are of one length.
+            unsafe { run_curves(isa, &x, [&mut exps, &mut erfs]) };
+            for (i, &x) in x.iter().enumerate() {
+                let (e, f) = (f64::from(x).exp(), libm::erf(f64::from(x)));
+                assert!((f64::from(exps[i]) / e - 1.0).abs() < 3e-7, "{isa:?} exp {x}: {}", exps[i]);
+                assert!((f64::from(erfs[i]) - f).abs() < 2e-7, "{isa:?} erf {x}: {}", erfs[i]);
+            }
+        }
+    }
+}
