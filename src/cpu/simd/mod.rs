@@ -146,8 +146,7 @@ pub(super) unsafe fn exp<L: Lanes>(x: L) -> L {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // A least-squares fit of relative error on ±0.35.
-    const C: [f32; 7] =
-        [1.0, 1.000_000_04, 0.499_999_92, 0.166_664_10, 0.041_668_29, 0.008_375_645, 0.001_383_579_8];
+    const C: [f32; 7] = [1.0, 1.0, 0.499_999_9, 0.166_664_11, 0.041_668_29, 0.008_375_645, 0.001_383_579_8];
     // SAFETY: the caller's instruction set.
     unsafe {
         // A NaN is the second operand, so that it stays one.
@@ -167,25 +166,25 @@ pub(super) unsafe fn exp<L: Lanes>(x: L) -> L {
 pub(super) unsafe fn erf<L: Lanes>(x: L) -> L {
     // erf(x)/x by x² below one; ln(1 - erf(x)) by x from there to four. Both least-squares fits.
     const NEAR: [f32; 8] = [
-        1.128_379_2,
-        -0.376_126_4,
+        std::f32::consts::FRAC_2_SQRT_PI,
+        -0.376_126_38,
         0.112_837_83,
         -0.026_865_445,
         0.005_221_075,
-        -0.000_848_471_14,
+        -0.000_848_471_1,
         0.000_112_705_44,
         -9.680_136e-6,
     ];
     const FAR: [f32; 9] = [
-        0.000_178_124_18,
-        -1.129_527_4,
+        0.000_178_124_17,
+        -1.129_527_3,
         -0.633_332_85,
-        -0.108_278_485,
+        -0.108_278_48,
         0.025_101_762,
-        -0.004_153_776_3,
+        -0.004_153_776_4,
         0.000_426_505_43,
-        -1.926_274e-5,
-        -1.697_454_7e-7,
+        -1.926_274_1e-5,
+        -1.697_454_8e-7,
     ];
     // SAFETY: the caller's instruction set.
     unsafe {
