@@ -1,25 +1,32 @@
-//! Decoding: one block of each format, and a whole Sentinel-2-like picture through the block cache against
-//! whole-file decodes.
+//! Decoding: one block of each format, and a whole true-colour image through the tile stream against full
+//! decodes of the same file.
 //!
-//! `cargo bench --bench decode` times single blocks. With `SWATH_BENCH_SCENE=N` (columns and rows; 10980 is
-//! a whole scene) a true-colour JP2 of that size is written to the target folder once, and full reads are
-//! timed in CPU seconds, interleaved, with as many threads as `RAYON_NUM_THREADS` says; the file's name is
-//! printed, so that opj_decompress and GDAL can be timed on it.
+//! `cargo bench --bench decode` times single blocks. With `SWATH_BENCH_SCENE=N` (columns and rows; 10980 is a
+//! whole scene) the demo's true-colour JP2 of that size is made in the target folder once, and full reads are
+//! timed in CPU and wall seconds, interleaved, with as many threads as `RAYON_NUM_THREADS` says (else all):
+//! ours through the stream and block by block, hayro's whole, and OpenJPEG's and GDAL's own programs where
+//! they are installed. Table: least of `SWATH_BENCH_ROUNDS` (3), and ratios to the fastest full decode.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::fs::File;
 use std::hint::black_box;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use criterion::{criterion_group, Criterion, Throughput};
 use rayon::prelude::*;
+use swath::demo::{make, DemoSpec};
+use swath::pipeline::{stream, InputLayout, OutputKind, Progress, ProgressMode, StreamSpec, TileNet};
 use swath::raster::jp2::encode::{encode, EncodeSpec};
-use swath::raster::{open, open_path, BlockCache, BlockSource, Bytes, Jp2Decoder, OpenOptions, Samples};
-use swath::tile::Rect;
+use swath::raster::scene::{Series, SeriesOptions};
+use swath::raster::{
+    open, open_path, Block, BlockSink, BlockSource, Bytes, FrameSource, Jp2Decoder, OpenOptions, Samples,
+    Summary,
+};
+use swath::tile::{Blend, Rect, TileGrid, TileSpec};
 
-/// Waves under noise: lossless coding takes about a third off, as of true-colour scenes.
+/// Waves under noise: lossless coding takes about a third off.
 fn picture(rect: Rect) -> Vec<u8> {
     let mut out = Vec::with_capacity(rect.area() * 3);
     for y in rect.y0..rect.y1 {
@@ -73,42 +80,90 @@ fn blocks(c: &mut Criterion) {
     group.finish();
 }
 
-/// User and system CPU seconds of this process (Linux; clock ticks of 10 ms).
+/// User and system CPU seconds of this process and the children it has waited for (Linux; ticks of 10 ms).
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after = stat.rsplit(')').next().unwrap_or_default();
-    after.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum::<f64>() / 100.0
+    after.split_whitespace().skip(11).take(4).filter_map(|t| t.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-fn timed(name: &str, mut work: impl FnMut()) -> (String, f64) {
-    let (wall, cpu) = (Instant::now(), cpu_seconds());
-    work();
-    let cpu = cpu_seconds() - cpu;
-    println!("{name:<28} {cpu:8.2} CPU s {:8.2} s", wall.elapsed().as_secs_f64());
-    (name.to_owned(), cpu)
+/// CPU and wall seconds.
+#[derive(Clone, Copy)]
+struct Cost {
+    cpu: f64,
+    wall: f64,
 }
 
-/// All of a picture in windows of `tile` pixels with a halo of 32, as the stream reads it.
-fn through_cache(source: &dyn BlockSource, tile: i64) {
-    let cache = BlockCache::new(512 << 20);
-    let id = cache.source_id();
-    let info = source.info();
-    let image = Rect::of_size(info.width, info.height);
-    let mut out = Vec::new();
-    for y in (0..image.y1).step_by(tile as usize) {
-        for x in (0..image.x1).step_by(tile as usize) {
-            let rect = Rect::at(x, y, tile as usize, tile as usize).grow(32).intersect(&image);
-            out.resize(rect.area() * 3, 0.0);
-            cache.read(id, source, 0, rect, &[0, 1, 2], &mut out, None).unwrap();
-        }
+/// Takes tiles through unchanged: reading is what is timed.
+struct Nothing(Vec<f32>);
+
+impl TileNet for Nothing {
+    fn run(&mut self, _: &[f32]) -> swath::Result<&[f32]> {
+        Ok(&self.0)
     }
-    let stats = cache.stats();
+}
+
+/// Forgets what it is given.
+struct Nowhere;
+
+impl BlockSink for Nowhere {
+    fn blocks(&self) -> (usize, usize) {
+        (0, 0)
+    }
+    fn block_rect(&self, _: usize, _: usize) -> Rect {
+        Rect::of_size(0, 0)
+    }
+    fn is_done(&self, _: usize, _: usize) -> bool {
+        false
+    }
+    fn put(&self, _: usize, _: usize, _: &Block) -> swath::Result<()> {
+        Ok(())
+    }
+    fn put_empty(&self, _: usize, _: usize) -> swath::Result<()> {
+        Ok(())
+    }
+    fn finish(self: Box<Self>, _: swath::raster::Progress) -> swath::Result<Summary> {
+        Ok(Summary { bytes: 0, levels: 1, was_complete: false })
+    }
+}
+
+/// The image in tiles as `swath upscale` cuts them, from file to network input to output blocks, with a network
+/// of one band that does nothing.
+fn through_stream(path: &Path, tile: usize, decoder: Jp2Decoder) {
+    let threads = rayon::current_num_threads();
+    let series =
+        SeriesOptions { bands: vec!["tci".into()], open: options(decoder), ..SeriesOptions::default() };
+    let mut series = Series::open(&[path.to_path_buf()], series).unwrap();
+    let side = (series.grid().width, series.grid().height);
+    let spec = TileSpec { tile, overlap: 32, align: 1, blend: Blend::Cosine, scale: 1, strip: 2048 };
+    let grid = TileGrid::new(side.0, side.1, spec).unwrap();
+    let least = series.least_cache(threads);
+    let cache = series.working_set(&grid.strips(), grid.y.tile) + least;
+    series.set_cache_bytes(cache as usize);
+    let mut net = Nothing(vec![0.5; grid.x.tile * grid.y.tile]);
+    let progress = Progress::new(ProgressMode::None, "tiles", grid.len() as u64);
+    let folder = tempfile::tempdir().unwrap();
+    let spec = StreamSpec {
+        grid,
+        input: InputLayout { frames: 1, bands: vec![(1.0 / 255.0, f32::INFINITY); 3], bright: 217.0 },
+        bands: 1,
+        kind: OutputKind::U8,
+        block: 512,
+        seed: 0,
+        slots: 2,
+        threads,
+        scratch: folder.path().join("scratch"),
+        seams: false,
+    };
+    stream(&series, &mut net, &Nowhere, &spec, &progress, &AtomicBool::new(false)).unwrap();
+    let stats = series.stats();
     println!(
-        "{:<28} {} blocks, {} again, peak {} MiB",
+        "{:<28} {} blocks, {} again, cache at most {} of {} MiB",
         "",
         stats.decoded,
         stats.repeated,
-        stats.cache_peak >> 20
+        stats.cache_peak >> 20,
+        cache >> 20
     );
 }
 
@@ -128,33 +183,81 @@ fn hayro_whole(path: &Path) {
     black_box(image.decode(&mut context).unwrap().data_u8());
 }
 
+/// A program that decodes the whole image; whether it is installed and did.
+fn program(name: &str, arguments: &[&str]) -> bool {
+    let threads = rayon::current_num_threads().to_string();
+    let ended = Command::new(name).args(arguments).env("GDAL_NUM_THREADS", threads).output();
+    ended.is_ok_and(|o| o.status.success())
+}
+
+/// The demo's true-colour image of one date.
+fn true_colour(side: u32) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("scene_{side}"));
+    let spec = DemoSpec { size: side as usize, dates: 1, ..DemoSpec::default() };
+    let product = make(&folder, &spec, &|_| ()).unwrap().remove(0);
+    let granule = std::fs::read_dir(product.join("GRANULE")).unwrap().next().unwrap().unwrap().path();
+    std::fs::read_dir(granule.join("IMG_DATA")).unwrap().next().unwrap().unwrap().path()
+}
+
 fn scene(side: u32) {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tci_{side}.jp2"));
-    if !path.exists() {
-        let part = path.with_extension("part");
-        jp2(side, &mut BufWriter::new(File::create(&part).unwrap()));
-        std::fs::rename(&part, &path).unwrap();
-    }
-    println!("{}: {} bytes", path.display(), path.metadata().unwrap().len());
+    let path = true_colour(side);
+    let file = path.to_str().unwrap();
+    let threads = rayon::current_num_threads();
+    println!("{file}: {} bytes; {threads} threads", path.metadata().unwrap().len());
     let hayro = open_path(&path, &options(Jp2Decoder::Hayro)).unwrap();
     let openjpeg = open_path(&path, &options(Jp2Decoder::OpenJpeg)).unwrap();
-    let mut best: Vec<(String, f64)> = Vec::new();
-    for _ in 0..3 {
-        for (name, cpu) in [
-            timed("cache, tiles of 512", || through_cache(&*hayro, 512)),
-            timed("cache, tiles of 128", || through_cache(&*hayro, 128)),
-            timed("hayro, block by block", || each_block(&*hayro)),
-            timed("OpenJPEG, block by block", || each_block(&*openjpeg)),
-            timed("hayro, whole file", || hayro_whole(&path)),
-        ] {
-            match best.iter_mut().find(|(n, _)| *n == name) {
-                Some((_, least)) => *least = least.min(cpu),
-                None => best.push((name, cpu)),
+    let raw = tempfile::tempdir().unwrap();
+    let out = |name: &str| raw.path().join(name).to_str().unwrap().to_owned();
+    let (opj, gdal, count) = (out("opj.ppm"), out("gdal.bin"), threads.to_string());
+    let always = |work: &dyn Fn()| {
+        work();
+        true
+    };
+    let stream = "swath, tiles of 256";
+    let contest: [(&str, &dyn Fn() -> bool); 8] = [
+        (stream, &|| always(&|| through_stream(&path, 256, Jp2Decoder::Hayro))),
+        ("swath, tiles of 128", &|| always(&|| through_stream(&path, 128, Jp2Decoder::Hayro))),
+        ("swath on OpenJPEG, 256", &|| always(&|| through_stream(&path, 256, Jp2Decoder::OpenJpeg))),
+        ("hayro, block by block", &|| always(&|| each_block(&*hayro))),
+        ("OpenJPEG, block by block", &|| always(&|| each_block(&*openjpeg))),
+        ("hayro, whole (1 thread)", &|| always(&|| hayro_whole(&path))),
+        ("opj_decompress", &|| {
+            program("opj_decompress", &["-quiet", "-threads", &count, "-i", file, "-o", &opj])
+        }),
+        ("gdal_translate", &|| program("gdal_translate", &["-q", "-of", "ENVI", file, &gdal])),
+    ];
+    let rounds = std::env::var("SWATH_BENCH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
+    let mut least: Vec<Option<Cost>> = vec![None; contest.len()];
+    for _ in 0..rounds {
+        for ((name, work), least) in contest.iter().zip(&mut least) {
+            let (began, cpu) = (Instant::now(), cpu_seconds());
+            if !work() {
+                println!("{name:<28} is not installed here, or failed");
+                continue;
             }
+            let cost = Cost { cpu: cpu_seconds() - cpu, wall: began.elapsed().as_secs_f64() };
+            println!("{name:<28} {:8.2} CPU s {:8.2} s", cost.cpu, cost.wall);
+            let best = least.get_or_insert(cost);
+            *best = Cost { cpu: best.cpu.min(cost.cpu), wall: best.wall.min(cost.wall) };
         }
     }
-    println!("\nleast CPU seconds of three");
-    best.iter().for_each(|(name, cpu)| println!("{name:<28} {cpu:8.2}"));
+    // What the stream adds (tiles, validity, blocks) counts as its cost; full decodes are all but its own.
+    let full = || contest.iter().zip(&least).filter(|((name, _), _)| !name.starts_with("swath"));
+    let fastest =
+        |of: fn(&Cost) -> f64| full().filter_map(|(_, c)| c.as_ref().map(of)).fold(f64::MAX, f64::min);
+    let (cpu, wall) = (fastest(|c| c.cpu), fastest(|c| c.wall));
+    println!("\nleast of {rounds}, and ratios to the fastest full decode");
+    for ((name, _), cost) in contest.iter().zip(&least) {
+        if let Some(c) = cost {
+            println!(
+                "{name:<28} {:8.2} CPU s {:5.2}   {:8.2} s {:5.2}",
+                c.cpu,
+                c.cpu / cpu,
+                c.wall,
+                c.wall / wall
+            );
+        }
+    }
 }
 
 criterion_group!(benches, blocks);

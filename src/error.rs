@@ -50,9 +50,9 @@ macro_rules! constructors {
 }
 
 impl Error {
-    /// An error of the given kind with a one-line message.
+    /// An error of the given kind. The message becomes one line, whatever a library or a file put into it.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), file: None, source: None }
+        Self { kind, message: one_line(message.into()), file: None, source: None }
     }
 
     constructors! {
@@ -94,6 +94,14 @@ impl Error {
         self.message = format!("{what}: {}", self.message);
         self
     }
+}
+
+fn one_line(message: String) -> String {
+    if !message.contains(char::is_control) {
+        return message;
+    }
+    let parts = message.split(char::is_control).map(str::trim).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Display for Error {

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use swath::error::{Error, Kind, Result};
 use swath::raster::jp2::encode::{encode, EncodeSpec};
 use swath::raster::{
-    open, BandInfo, Block, BlockCache, BlockCost, BlockSource, OpenOptions, RasterInfo, SampleType, Samples,
+    open, BandInfo, Block, BlockCache, BlockCost, BlockRange, BlockSource, OpenOptions, Outlook, RasterInfo,
+    SampleType, Samples,
 };
 use swath::tile::Rect;
 
@@ -172,6 +173,47 @@ fn the_budget_is_kept_and_repeats_are_counted() {
     assert_eq!(stats.decoded - stats.repeated, 70, "{stats:?}");
     assert!(stats.cache_peak <= budget as u64, "{stats:?} of {budget}");
     assert!((1..=3).contains(&source.most_running.load(Ordering::SeqCst)));
+}
+
+/// Reads strip by strip, each in rows of 16 pixels with a halo of 4, as the stream does; returns how many blocks
+/// were decoded again.
+fn read_in_strips(budget: usize, looking_ahead: bool) -> u64 {
+    let source = Made::new(160, 160);
+    let cache = BlockCache::new(budget);
+    let id = cache.source_id();
+    let strips = [Rect::at(0, 0, 56, 160), Rect::at(40, 0, 64, 160), Rect::at(88, 0, 72, 160)];
+    let blocks = |rect: &Rect| BlockRange::touching(&source, 0, rect);
+    for (i, strip) in strips.iter().enumerate() {
+        let next = strips.get(i + 1).map_or(BlockRange::default(), blocks);
+        if looking_ahead {
+            cache.expect([(id, Outlook { strip: blocks(strip), next })].into());
+        }
+        for y in (0..160).step_by(16) {
+            let row = Rect { y0: y, y1: y + 16, ..*strip }.grow(4).intersect(strip);
+            if looking_ahead {
+                cache.pass(id, blocks(&row).rows.start);
+                cache.fetch(0, &[(id, &source, blocks(&row))]);
+            }
+            check(&cache, id, &source, row, &[0, 1]);
+        }
+    }
+    let stats = cache.stats();
+    assert_eq!(stats.decoded - stats.repeated, 100, "{stats:?}");
+    assert!(stats.cache_peak <= budget as u64, "{stats:?} of {budget}");
+    stats.repeated
+}
+
+#[test]
+fn strips_that_share_blocks_decode_them_once_where_what_they_share_fits() {
+    // Three rows of at most five blocks, two shared columns beside them, and four blocks being decoded.
+    let cost = BlockCost::of(&Made::new(160, 160), 0);
+    let budget = cost.decoded * (3 * 5 + 2 * 7) + cost.total() * 4;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    pool.install(|| {
+        assert_eq!(read_in_strips(budget, true), 0);
+        assert!(read_in_strips(budget, false) > 0, "what was used longest ago goes first");
+        assert!(read_in_strips(cost.total() * 2, true) > 0, "too little room is kept to");
+    });
 }
 
 #[test]

@@ -458,10 +458,11 @@ pub fn summary(job: &Upscale, report: &UpscaleReport) -> String {
             "the input has no coordinates, so the result has none; --crs and --transform supply them"
         );
     }
-    if let Some((border, elsewhere, ratio)) = report.stream.seams.figures() {
+    if let Some(seams) = report.stream.seams.figures() {
         let _ = writeln!(
             out,
-            "seams: neighbours differ by {border:.6} across tile borders, {elsewhere:.6} elsewhere: ratio {ratio:.3}"
+            "seams: neighbours differ by {:.6} across tile borders, {:.6} beside them: ratio {:.3} ± {:.3}",
+            seams.border, seams.beside, seams.ratio, seams.error
         );
     }
     out

@@ -13,18 +13,26 @@ pub struct FrameScore {
 
 impl FrameScore {
     /// Scores one date: a pixel looks like cloud when each of its first three bands is above `bright` (in the
-    /// file's numbers). `pixels` is `[band][y][x]`, `valid` `[y][x]`.
+    /// file's numbers). `pixels` is `[band][y][x]`, `valid` `[y][x]`, 1 where there is data and 0 elsewhere.
     pub fn of(pixels: &[f32], valid: &[u8], bright: f32) -> Self {
         let n = valid.len().max(1);
-        let bands = (pixels.len() / n).min(3);
-        let (mut with_data, mut cloud) = (0usize, 0usize);
-        for i in (0..valid.len()).filter(|i| valid[*i] != 0) {
-            with_data += 1;
-            cloud += usize::from((0..bands).all(|b| pixels[b * n + i] > bright));
+        let with_data = valid.iter().map(|v| usize::from(*v != 0)).sum::<usize>();
+        let (mut cloud, mut looks) = (0, [0u8; RUN]);
+        for (i, valid) in valid.chunks(RUN).enumerate() {
+            let looks = &mut looks[..valid.len()];
+            looks.copy_from_slice(valid);
+            for band in pixels.chunks_exact(n).take(3) {
+                let above = band[i * RUN..].iter().map(|v| u8::from(*v > bright));
+                looks.iter_mut().zip(above).for_each(|(l, above)| *l &= above);
+            }
+            cloud += looks.iter().map(|l| usize::from(*l)).sum::<usize>();
         }
         Self { valid: with_data as f32 / n as f32, cloud: cloud as f32 / with_data.max(1) as f32 }
     }
 }
+
+/// Pixels scored at a time.
+const RUN: usize = 256;
 
 /// Ranks the dates of a tile, best first: more data (in 64ths), then less cloud (in 32nds), then by a hash of
 /// `seed` and the tile, so that equals are drawn evenly but always alike.
@@ -92,24 +100,75 @@ impl InputLayout {
     /// a chosen frame lacks are taken from the best frame that has them, and are 0 where none has. `mask`
     /// (`[y][x]` over `tile`) becomes 1 where any frame has data.
     pub fn assemble(&self, tile: &Rect, from: &TileFrames, input: &mut [f32], mask: &mut [u8]) {
-        let (n, area, bands) = (from.read.area(), tile.area(), self.bands.len());
-        let has = |frame: usize, pixel: usize| from.valid[frame * n + pixel] != 0;
-        let xs: Vec<usize> = (tile.x0..tile.x1).map(|x| reflect(x, from.read.x0, from.read.x1)).collect();
-        for (y, ty) in (tile.y0..tile.y1).enumerate() {
-            let row = reflect(ty, from.read.y0, from.read.y1) * from.read.width();
-            for (x, &column) in xs.iter().enumerate() {
-                let (pixel, to) = (row + column, y * tile.width() + x);
-                let fallback = from.ranked.iter().copied().find(|f| has(*f, pixel));
-                mask[to] = u8::from(fallback.is_some());
-                for (slot, &frame) in from.chosen.iter().enumerate() {
-                    let source = if has(frame, pixel) { Some(frame) } else { fallback };
-                    for (band, &(gain, most)) in self.bands.iter().enumerate() {
-                        let value = |f: usize| (from.pixels[(f * bands + band) * n + pixel] * gain).min(most);
-                        input[(slot * bands + band) * area + to] = source.map_or(0.0, value);
-                    }
-                }
+        let (n, area, width) = (from.read.area(), tile.area(), tile.width());
+        let columns = Columns::new(tile, &from.read);
+        let rows: Vec<usize> =
+            (tile.y0..tile.y1).map(|y| reflect(y, from.read.y0, from.read.y1) * from.read.width()).collect();
+        let valid = |frame: usize| &from.valid[frame * n..(frame + 1) * n];
+        mask.fill(0);
+        for frame in from.ranked {
+            // Most tiles are complete in their best date.
+            if mask.iter().all(|m| *m != 0) {
+                break;
+            }
+            for (mask, row) in mask.chunks_exact_mut(width).zip(&rows) {
+                columns.each(mask, &valid(*frame)[*row..], |m, v| *m |= v);
             }
         }
+        let planes = from.chosen.iter().flat_map(|f| self.bands.iter().enumerate().map(move |b| (*f, b)));
+        for (plane, (frame, (band, &(gain, most)))) in input.chunks_exact_mut(area).zip(planes) {
+            let pixels = &from.pixels[(frame * self.bands.len() + band) * n..][..n];
+            for (to, row) in plane.chunks_exact_mut(width).zip(&rows) {
+                columns.each(to, &pixels[*row..], |to, v| *to = (v * gain).min(most));
+            }
+        }
+        for (slot, frame) in from.chosen.iter().enumerate().filter(|(_, f)| valid(**f).contains(&0)) {
+            self.fill_gaps(slot, *frame, from, &rows, &columns.of, input);
+        }
+    }
+
+    /// Gives the pixels that a chosen frame lacks those of the best frame that has them, or 0.
+    fn fill_gaps(
+        &self,
+        slot: usize,
+        frame: usize,
+        from: &TileFrames,
+        rows: &[usize],
+        xs: &[usize],
+        input: &mut [f32],
+    ) {
+        let (n, area, bands) = (from.read.area(), rows.len() * xs.len(), self.bands.len());
+        let has = |frame: usize, pixel: usize| from.valid[frame * n + pixel] != 0;
+        let pixels = rows.iter().flat_map(|row| xs.iter().map(move |x| row + x));
+        for (to, pixel) in pixels.enumerate().filter(|(_, pixel)| !has(frame, *pixel)) {
+            let source = from.ranked.iter().copied().find(|f| has(*f, pixel));
+            for (band, &(gain, most)) in self.bands.iter().enumerate() {
+                let value = |f: usize| (from.pixels[(f * bands + band) * n + pixel] * gain).min(most);
+                input[(slot * bands + band) * area + to] = source.map_or(0.0, value);
+            }
+        }
+    }
+}
+
+/// Columns of an image that the columns of a tile are read from.
+struct Columns {
+    of: Vec<usize>,
+    /// How many are 0, 1, 2, …; those after them are reflected.
+    in_order: usize,
+}
+
+impl Columns {
+    fn new(tile: &Rect, read: &Rect) -> Self {
+        let of: Vec<usize> = (tile.x0..tile.x1).map(|x| reflect(x, read.x0, read.x1)).collect();
+        let in_order = of.iter().enumerate().take_while(|(i, column)| i == *column).count();
+        Self { of, in_order }
+    }
+
+    /// Sets each pixel of a tile's row from its pixel of an image's row.
+    fn each<T, S: Copy>(&self, to: &mut [T], from: &[S], set: impl Fn(&mut T, S)) {
+        let (inside, beyond) = to.split_at_mut(self.in_order);
+        inside.iter_mut().zip(from).for_each(|(to, from)| set(to, *from));
+        beyond.iter_mut().zip(&self.of[self.in_order..]).for_each(|(to, column)| set(to, from[*column]));
     }
 }
 

@@ -14,7 +14,7 @@ use super::reader::{Reader, Slot};
 use super::seam::SeamReport;
 use crate::error::{Error, Result};
 use crate::raster::{BlockSink, FrameSource};
-use crate::tile::{Tile, TileGrid};
+use crate::tile::{Rect, Tile, TileGrid};
 
 /// A network compiled for one tile size.
 pub trait TileNet {
@@ -169,6 +169,13 @@ fn wanted_tiles(grid: &TileGrid, block: usize, sink: &dyn BlockSink) -> Vec<(usi
     grid.order().filter(|(_, tile)| wanted(tile)).collect()
 }
 
+/// What the tiles of a strip (or of a row of it) read; tiles come strip by strip and row by row.
+fn reach(tiles: &[(usize, Tile)], strip: usize, row: Option<usize>) -> Rect {
+    let first = tiles.partition_point(|(s, _)| *s < strip);
+    let wanted = |(s, tile): &&(usize, Tile)| *s == strip && row.is_none_or(|row| tile.row == row);
+    tiles[first..].iter().take_while(wanted).fold(Rect::of_size(0, 0), |all, (_, t)| all.around(&t.input))
+}
+
 /// The reader thread.
 fn read_all(
     shared: &Shared,
@@ -181,6 +188,13 @@ fn read_all(
     let mut reader = Reader::new(shared.source, &spec.input, area, spec.seed, spec.threads);
     let mut choices = Vec::with_capacity(tiles.len());
     for (sequence, (strip, tile)) in tiles.iter().enumerate() {
+        let before = sequence.checked_sub(1).map(|i| &tiles[i]);
+        if before.is_none_or(|(s, _)| s != strip) {
+            shared.source.enter_strip(reach(tiles, *strip, None), reach(tiles, strip + 1, None));
+        }
+        if before.is_none_or(|(s, t)| (s, t.row) != (strip, tile.row)) {
+            shared.source.enter_row(reach(&tiles[sequence..], *strip, Some(tile.row)));
+        }
         let Ok(mut slot) = free.recv() else { break };
         if !shared.going() {
             break;

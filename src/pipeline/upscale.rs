@@ -171,7 +171,7 @@ impl<'a> Upscale<'a> {
                 refusal = Some(e);
                 continue;
             }
-            let working_set = series.working_set(STRIP, grid.y.tile).saturating_add(least);
+            let working_set = series.working_set(&grid.strips(), grid.y.tile).saturating_add(least);
             let cache = working_set.min(budget.left());
             series.set_cache_bytes(cache as usize);
             let spec = StreamSpec {

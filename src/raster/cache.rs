@@ -1,6 +1,6 @@
 //! Decoded blocks shared by many sources and threads, within a byte budget that also covers the decoders'
 //! scratch memory. Each block is decoded once however many threads ask for it, and again only when the
-//! budget had it dropped.
+//! budget had it dropped. What an [`Outlook`] expects to be read again is dropped last.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use super::window::{check_window, split, Job};
-use super::{Block, BlockSource, ReadStats, SampleType};
+use super::{Block, BlockRange, BlockSource, Outlook, ReadStats, SampleType};
 use crate::error::{Error, InFile, Result};
 use crate::tile::Rect;
 
@@ -57,6 +57,12 @@ struct Key {
     row: u32,
 }
 
+impl Key {
+    fn new(source: SourceId, level: u8, column: usize, row: usize) -> Self {
+        Self { source, level, column: column as u32, row: row as u32 }
+    }
+}
+
 enum Slot {
     /// A thread is decoding it.
     Filling,
@@ -73,6 +79,7 @@ struct State {
     promised: usize,
     readers: usize,
     clock: u64,
+    outlooks: HashMap<SourceId, Outlook>,
     decoded_before: HashSet<Key>,
     stats: ReadStats,
 }
@@ -131,24 +138,58 @@ impl BlockCache {
         if rect.is_empty() || bands.is_empty() {
             return Ok(());
         }
-        let jobs = split(source, level, rect, out, valid);
-        // Blocks that other threads are decoding come last, so that this one does not stand idle.
-        let late: Vec<Option<Job>> = jobs
-            .into_par_iter()
-            .map(|mut job| match self.get(id, source, level, &job, Wait::ForRoom)? {
-                Some(block) => {
-                    job.copy(&block, bands, source.info().bands.len());
-                    Ok(None)
-                }
-                None => Ok(Some(job)),
-            })
-            .collect::<Result<_>>()?;
-        late.into_par_iter().flatten().try_for_each(|mut job| {
-            if let Some(block) = self.get(id, source, level, &job, Wait::ForBlock)? {
-                job.copy(&block, bands, source.info().bands.len());
+        let mut jobs = split(source, level, rect, out, valid);
+        let stride = source.info().bands.len();
+        // Copying what is here costs less than waking threads for it.
+        jobs.retain_mut(|job| match self.held(Key::new(id, level, job.column, job.row)) {
+            Some(block) => {
+                job.copy(&block, bands, stride);
+                false
             }
-            Ok(())
-        })
+            None => true,
+        });
+        let fill = |job: &mut Job, wait| -> Result<bool> {
+            let block = self.get(Key::new(id, level, job.column, job.row), source, wait)?;
+            block.iter().for_each(|block| job.copy(block, bands, stride));
+            Ok(block.is_some())
+        };
+        if jobs.len() > 1 {
+            // Blocks that other threads are decoding come last, so that this one does not stand idle.
+            let filled = jobs.par_iter_mut().map(|job| fill(job, Wait::ForRoom));
+            let mut filled = filled.collect::<Result<Vec<bool>>>()?.into_iter();
+            jobs.retain(|_| filled.next() == Some(false));
+        }
+        jobs.iter_mut().try_for_each(|job| fill(job, Wait::ForBlock).map(|_| ()))
+    }
+
+    /// Says what of each source will be read; all that was said before is forgotten.
+    pub fn expect(&self, outlooks: HashMap<SourceId, Outlook>) {
+        self.lock().outlooks = outlooks;
+    }
+
+    /// Says that of the strip a source is read in, block rows above `row` will not be read again.
+    pub fn pass(&self, id: SourceId, row: usize) {
+        if let Some(outlook) = self.lock().outlooks.get_mut(&id) {
+            outlook.strip.rows.start = row;
+        }
+    }
+
+    /// Decodes blocks of a level that are not here, in parallel on the current rayon pool, as far as there is
+    /// room without dropping expected ones. A block that cannot be decoded is left to whoever reads it.
+    pub fn fetch(&self, level: u8, wanted: &[(SourceId, &dyn BlockSource, BlockRange)]) {
+        let missing: Vec<(Key, &dyn BlockSource)> = {
+            let state = self.lock();
+            wanted
+                .iter()
+                .flat_map(|(id, source, range)| {
+                    range.iter().map(|(column, row)| (Key::new(*id, level, column, row), *source))
+                })
+                .filter(|(key, _)| !state.slots.contains_key(key))
+                .collect()
+        };
+        missing.into_par_iter().for_each(|(key, source)| {
+            let _ = self.get(key, source, Wait::Never);
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -156,26 +197,26 @@ impl BlockCache {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The block of a job; `None` when another thread is decoding it and `wait` is `ForRoom`.
-    fn get(
-        &self,
-        id: SourceId,
-        source: &dyn BlockSource,
-        level: u8,
-        job: &Job,
-        wait: Wait,
-    ) -> Result<Option<Reader<'_>>> {
-        let key = Key { source: id, level, column: job.column as u32, row: job.row as u32 };
-        let cost = BlockCost::of(source, level);
+    /// The block, if it is here.
+    fn held(&self, key: Key) -> Option<Reader<'_>> {
+        self.lock().reader(self, key)
+    }
+
+    /// The block, decoded if need be; `None` where `wait` does not allow to wait for it.
+    fn get(&self, key: Key, source: &dyn BlockSource, wait: Wait) -> Result<Option<Reader<'_>>> {
+        let cost = BlockCost::of(source, key.level);
         let mut state = self.lock();
         loop {
             match state.slots.get(&key) {
                 Some(Slot::Full { .. }) => return Ok(state.reader(self, key)),
-                Some(Slot::Filling) if wait == Wait::ForRoom => return Ok(None),
+                Some(Slot::Filling) if wait != Wait::ForBlock => return Ok(None),
                 Some(Slot::Filling) => {}
                 None => {
-                    if state.make_room(self.budget, cost.total()) {
+                    if state.make_room(self.budget, cost.total(), wait != Wait::Never) {
                         break;
+                    }
+                    if wait == Wait::Never {
+                        return Ok(None);
                     }
                     if state.promised == 0 && state.readers == 0 {
                         return Err(over_budget(&cost, self.budget)).in_file(source.name());
@@ -188,13 +229,15 @@ impl BlockCache {
         state.promise(cost.total());
         drop(state);
         let decoding = Decoding { cache: self, key, promised: cost.total() };
-        let block = source.decode(level, job.column, job.row)?;
+        let block = source.decode(key.level, key.column as usize, key.row as usize)?;
         Ok(decoding.done(block))
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wait {
+    /// Not at all, and nothing expected is dropped for it.
+    Never,
     /// Only for memory.
     ForRoom,
     /// Also for a block that another thread is decoding.
@@ -211,18 +254,23 @@ impl State {
         Some(Reader { cache, key, block: block.clone() })
     }
 
-    /// Drops the blocks used longest ago until `need` more bytes fit; whether they do.
-    fn make_room(&mut self, budget: usize, need: usize) -> bool {
+    fn expects(&self, key: &Key) -> bool {
+        let outlook = self.outlooks.get(&key.source);
+        outlook.is_some_and(|o| o.expects(key.column as usize, key.row as usize))
+    }
+
+    /// Drops blocks until `need` more bytes fit, those used longest ago first and expected ones last, if they
+    /// may be dropped at all; whether there is room now.
+    fn make_room(&mut self, budget: usize, need: usize, drop_expected: bool) -> bool {
         while self.held.saturating_add(self.promised).saturating_add(need) > budget {
-            let oldest = self
-                .slots
-                .iter()
-                .filter_map(|(key, slot)| match slot {
-                    Slot::Full { used, readers: 0, .. } => Some((*used, *key)),
-                    _ => None,
-                })
-                .min_by_key(|(used, _)| *used);
-            let Some((_, key)) = oldest else { return false };
+            let idle = self.slots.iter().filter_map(|(key, slot)| match slot {
+                Slot::Full { used, readers: 0, .. } => Some((self.expects(key), *used, *key)),
+                _ => None,
+            });
+            let oldest = idle.min_by_key(|(expected, used, _)| (*expected, *used));
+            let Some((_, _, key)) = oldest.filter(|(expected, ..)| drop_expected || !expected) else {
+                return false;
+            };
             if let Some(Slot::Full { block, .. }) = self.slots.remove(&key) {
                 self.held -= block.bytes();
             }

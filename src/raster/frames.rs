@@ -60,6 +60,14 @@ pub trait FrameSource: Send + Sync {
     /// What decoding says, naming the file, the date and the window.
     fn read(&self, frame: usize, rect: Rect, out: &mut [f32], valid: &mut [u8]) -> Result<()>;
 
+    /// Says that tiles of `strip` are read from now on, row by row downwards, and then those of `next`: worth
+    /// keeping what both need. Changes no pixel.
+    fn enter_strip(&self, _strip: Rect, _next: Rect) {}
+
+    /// Says that the tiles within `row` of the strip entered are read next: worth decoding in parallel, as far
+    /// as there is room. Changes no pixel; what cannot be decoded is an error of [`Self::read`].
+    fn enter_row(&self, _row: Rect) {}
+
     /// Native block size of the finest band (columns, rows), for an order of tiles that follows the file.
     fn block(&self) -> (usize, usize);
 

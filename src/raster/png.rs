@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use png::{BitDepth, ColorType, DecodeOptions, Decoder, Encoder, Reader, Transformations};
 
+use super::guard::guarded;
 use super::{BandInfo, Block, BlockSource, Bytes, OpenOptions, RasterInfo, SampleType, Samples};
 use crate::error::{Error, InFile, Result};
 use crate::tile::Rect;
@@ -36,7 +37,7 @@ impl PngSource {
     /// `Format` for a damaged header; `Limit` when the decoded picture would be over a block's bound.
     pub fn open(bytes: Bytes, name: &Path, options: &OpenOptions) -> Result<Self> {
         let limits = &options.limits;
-        let reader = reader(&bytes)?;
+        let reader = guarded("png", || reader(&bytes))?;
         let (width, height) = (reader.info().width as usize, reader.info().height as usize);
         if width.max(height) > limits.side {
             return Err(Error::limit(format!(
@@ -70,10 +71,13 @@ impl PngSource {
     }
 
     fn decode_whole(&self) -> Result<Block> {
-        let mut reader = reader(&self.bytes)?;
-        let mut data = vec![0; reader.output_buffer_size().unwrap_or(0)];
-        let frame = reader.next_frame(&mut data).map_err(damaged)?;
-        data.truncate(frame.buffer_size());
+        let data = guarded("png", || {
+            let mut reader = reader(&self.bytes)?;
+            let mut data = vec![0; reader.output_buffer_size().unwrap_or(0)];
+            let frame = reader.next_frame(&mut data).map_err(damaged)?;
+            data.truncate(frame.buffer_size());
+            Ok(data)
+        })?;
         let bands = self.info.bands.len();
         let pixel = bands + usize::from(self.alpha);
         let (samples, mask) = if self.info.sample == SampleType::U16 {

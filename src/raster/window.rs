@@ -57,31 +57,70 @@ impl Job<'_> {
             let row = (self.rect.y0 - block.rect.y0) as usize + y;
             row * block.rect.width() + (self.rect.x0 - block.rect.x0) as usize
         };
-        for (rows, &band) in self.out.chunks_mut(height).zip(bands) {
-            for (y, out) in rows.iter_mut().enumerate() {
-                let at = offset(y) * stride + band;
-                match &block.samples {
-                    Samples::U8(v) => copy_row(out, v, at, stride, f32::from),
-                    Samples::U16(v) => copy_row(out, v, at, stride, f32::from),
-                    Samples::F32(v) => copy_row(out, v, at, stride, |s| s),
-                }
-            }
+        let all = bands.iter().copied().eq(0..stride);
+        let rows = (0..height).map(|y| offset(y) * stride);
+        match &block.samples {
+            Samples::U8(v) => copy_bands(&mut self.out, v, rows, bands, stride, all, f32::from),
+            Samples::U16(v) => copy_bands(&mut self.out, v, rows, bands, stride, all, f32::from),
+            Samples::F32(v) => copy_bands(&mut self.out, v, rows, bands, stride, all, |s| s),
         }
         for (y, out) in self.valid.iter_mut().enumerate() {
             match &block.mask {
                 None => out.fill(1),
-                Some(mask) => copy_row(out, mask, offset(y), 1, |m| u8::from(m != 0)),
+                Some(mask) => {
+                    let from = mask.get(offset(y)..).unwrap_or_default();
+                    out.iter_mut().zip(from).for_each(|(o, m)| *o = u8::from(*m != 0));
+                }
             }
         }
     }
 }
 
-fn copy_row<S: Copy, T>(out: &mut [T], from: &[S], at: usize, stride: usize, convert: impl Fn(S) -> T) {
-    let from = from.get(at..).unwrap_or_default();
-    if stride == 1 {
-        out.iter_mut().zip(from).for_each(|(o, s)| *o = convert(*s));
-    } else {
-        out.iter_mut().zip(from.iter().step_by(stride)).for_each(|(o, s)| *o = convert(*s));
+/// Takes interleaved rows that start at `rows` of `from` apart into `out`, band after band.
+fn copy_bands<S: Copy>(
+    out: &mut [&mut [f32]],
+    from: &[S],
+    rows: impl ExactSizeIterator<Item = usize>,
+    bands: &[usize],
+    stride: usize,
+    all: bool,
+    convert: impl Fn(S) -> f32 + Copy,
+) {
+    let height = rows.len();
+    for (y, at) in rows.enumerate() {
+        let from = from.get(at..).unwrap_or_default();
+        let mut lines = out.iter_mut().skip(y).step_by(height);
+        match (stride, all) {
+            (1, true) => copy_pixels::<S, 1>(&mut lines, from, convert),
+            (2, true) => copy_pixels::<S, 2>(&mut lines, from, convert),
+            (3, true) => copy_pixels::<S, 3>(&mut lines, from, convert),
+            (4, true) => copy_pixels::<S, 4>(&mut lines, from, convert),
+            _ => {
+                for (line, &band) in lines.zip(bands) {
+                    let values = from.get(band..).unwrap_or_default().iter().step_by(stride);
+                    line.iter_mut().zip(values).for_each(|(o, s)| *o = convert(*s));
+                }
+            }
+        }
+    }
+}
+
+/// One row of `N` bands at once: each sample is read once, in order.
+fn copy_pixels<'l, 'o: 'l, S: Copy, const N: usize>(
+    lines: &mut impl Iterator<Item = &'l mut &'o mut [f32]>,
+    from: &[S],
+    convert: impl Fn(S) -> f32,
+) {
+    let mut lines: [&mut [f32]; N] = std::array::from_fn(|_| match lines.next() {
+        Some(line) => &mut **line,
+        None => &mut [],
+    });
+    let width = lines.iter().map(|line| line.len()).min().unwrap_or(0);
+    lines.iter_mut().for_each(|line| *line = &mut std::mem::take(line)[..width]);
+    for (i, pixel) in from.chunks_exact(N).take(width).enumerate() {
+        for (line, sample) in lines.iter_mut().zip(pixel) {
+            line[i] = convert(*sample);
+        }
     }
 }
 

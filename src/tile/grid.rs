@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::axis::{Axis, Blend};
+use super::axis::{Axis, Blend, Span};
 use super::Rect;
 use crate::error::Result;
 
@@ -100,6 +100,17 @@ impl TileGrid {
         }
     }
 
+    /// Input pixels that each strip's tiles read, from left to right; strips share what their tiles share.
+    pub fn strips(&self) -> Vec<Rect> {
+        let columns = self.x.spans.chunks(self.columns_per_strip);
+        let last = self.y.spans.last().map_or(0, |s| s.origin);
+        let reach = |spans: &[Span]| {
+            let (first, end) = (spans.first().map_or(0, |s| s.origin), spans.last().map_or(0, |s| s.origin));
+            Rect { x0: first, y0: 0, x1: end + self.x.tile as i64, y1: last + self.y.tile as i64 }
+        };
+        columns.map(reach).collect()
+    }
+
     /// All tiles in computing order, with the number of their strip.
     pub fn order(&self) -> impl Iterator<Item = (usize, Tile)> + '_ {
         let (columns, rows) = (self.x.spans.len(), self.y.spans.len());
@@ -124,5 +135,7 @@ mod tests {
         assert_eq!(unique.len(), grid.len());
         assert!(order.windows(2).all(|w| w[0].0 <= w[1].0));
         assert!(order.iter().all(|(strip, t)| t.column / grid.columns_per_strip() == *strip));
+        let strips = grid.strips();
+        assert!(order.iter().all(|(strip, t)| strips[*strip].contains(&t.input)));
     }
 }

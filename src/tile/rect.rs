@@ -54,6 +54,20 @@ impl Rect {
         Rect { x0, y0, x1: self.x1.min(other.x1).max(x0), y1: self.y1.min(other.y1).max(y0) }
     }
 
+    /// The smallest rectangle around both; an empty one adds nothing.
+    #[must_use]
+    pub fn around(&self, other: &Rect) -> Rect {
+        if self.is_empty() || other.is_empty() {
+            return if self.is_empty() { *other } else { *self };
+        }
+        Rect {
+            x0: self.x0.min(other.x0),
+            y0: self.y0.min(other.y0),
+            x1: self.x1.max(other.x1),
+            y1: self.y1.max(other.y1),
+        }
+    }
+
     /// Whether `other` lies wholly inside.
     pub fn contains(&self, other: &Rect) -> bool {
         other.is_empty()

@@ -1,6 +1,7 @@
 //! Scenes: coordinate systems and warping against GDAL, products, series on one grid.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cloned_ref_to_slice_refs)]
 
+mod alignment;
 mod made;
 mod npy;
 mod products;

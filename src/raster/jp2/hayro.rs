@@ -1,23 +1,17 @@
-//! Decoding with hayro-jpeg2000. The crate is safe Rust, but may panic on hostile data: that is caught
-//! here and becomes an error.
-
-use std::cell::Cell;
-use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::Once;
+//! Decoding with hayro-jpeg2000. The crate is safe Rust, but may panic on hostile data.
 
 use hayro_jpeg2000::{ComponentData, DecodeSettings, DecoderContext, Image};
 
 use super::Layout;
 use crate::error::{Error, Result};
+use crate::raster::guard::guarded;
 use crate::raster::Samples;
 
 /// Decodes a codestream of some tiles at `level` halvings, to the size `layout` says.
 pub(super) fn decode(codestream: &[u8], level: u8, layout: &Layout) -> Result<(Samples, Option<Vec<u8>>)> {
-    quietly(|| decode_inner(codestream, level, layout))
-        .unwrap_or_else(|_| Err(Error::format("the JPEG 2000 data makes no sense to the decoder")))
-        .map_err(|e| {
-            Error::new(e.kind(), format!("{e}; --jp2-decoder openjpeg decodes with OpenJPEG instead"))
-        })
+    guarded("hayro-jpeg2000", || decode_inner(codestream, level, layout)).map_err(|e| {
+        Error::new(e.kind(), format!("{e}; --jp2-decoder openjpeg decodes with OpenJPEG instead"))
+    })
 }
 
 fn decode_inner(codestream: &[u8], level: u8, layout: &Layout) -> Result<(Samples, Option<Vec<u8>>)> {
@@ -92,35 +86,4 @@ fn woven<T: Copy + Default>(
         }
     }
     out
-}
-
-thread_local! {
-    static QUIET: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `work`, catching a panic without the message the panic hook would print.
-fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let previous = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !QUIET.get() {
-                previous(info);
-            }
-        }));
-    });
-    QUIET.set(true);
-    let result = catch_unwind(AssertUnwindSafe(work));
-    QUIET.set(false);
-    result
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_panic_is_caught_and_the_next_one_is_not_silenced() {
-        let caught = super::quietly(|| panic!("inside"));
-        assert!(caught.is_err());
-        assert!(!super::QUIET.get());
-    }
 }

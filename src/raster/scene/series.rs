@@ -11,7 +11,10 @@ use super::layer::{Layer, LayerFile, Scratch};
 use super::options::SeriesOptions;
 use crate::error::{Error, InFile, Result};
 use crate::raster::warp::{Mapping, Resampler};
-use crate::raster::{BlockCache, BlockCost, FrameInfo, FrameSource, Grid, ReadStats, SampleType};
+use crate::raster::{
+    BlockCache, BlockCost, BlockRange, BlockSource, FrameInfo, FrameSource, Grid, Outlook, ReadStats,
+    SampleType, SourceId,
+};
 use crate::tile::Rect;
 
 /// Dates of the same bands on one grid, whatever files they came in.
@@ -70,21 +73,50 @@ impl Series {
         all.max().unwrap_or(0).saturating_mul(5) / 4
     }
 
-    /// Decoded bytes of all blocks that a window of `width` by `height` touches, all dates together, wherever
-    /// it lies: the cache that lets every block be decoded once when tiles run along strips that wide.
-    pub fn working_set(&self, width: usize, height: usize) -> u64 {
-        let whole = Rect::of_size(self.grid.width, self.grid.height);
-        let starts = |length: usize, window: usize| {
-            let last = length.saturating_sub(window) as i64;
-            [0, last / 2, last]
+    /// Decoded bytes that must be held, all dates together, for every block to be decoded once while tiles are
+    /// read strip by strip in rows `height` pixels high: the blocks of a row, and those that a strip shares with
+    /// its neighbours. An upper bound.
+    pub fn working_set(&self, strips: &[Rect], height: usize) -> u64 {
+        let layers: Vec<&Layer> = self.layers.iter().flatten().collect();
+        let bytes = |layer: &Layer| {
+            let source = layer.file.source.as_ref();
+            let ranges: Vec<BlockRange> = strips.iter().map(|strip| self.blocks(layer, strip)).collect();
+            let shared = |i: usize| ranges.get(i + 1).map_or(0, |next| ranges[i].shared_columns(next));
+            // Above the row what the next strip shares is kept, below it what the last strip did.
+            let of_strip = |i: usize| {
+                let kept = shared(i).max(if i == 0 { 0 } else { shared(i - 1) });
+                let row = self.rows_of_blocks(layer, &strips[i], height);
+                let whole = ranges[i].rows.len();
+                ranges[i].columns.len() * row + kept * whole.saturating_sub(row)
+            };
+            let blocks = (0..strips.len()).map(of_strip).max().unwrap_or(0) as u64;
+            blocks * BlockCost::of(source, 0).decoded as u64
         };
-        let windows = starts(self.grid.height, height)
+        layers.into_iter().map(bytes).sum()
+    }
+
+    /// Most rows of blocks that a row of tiles touches.
+    fn rows_of_blocks(&self, layer: &Layer, strip: &Rect, height: usize) -> usize {
+        let last = strip.height().saturating_sub(height) as i64;
+        let rows = |y: i64| {
+            let row = Rect { y0: strip.y0 + y, y1: strip.y0 + y + height as i64, ..*strip };
+            self.blocks(layer, &row).rows.len()
+        };
+        // Rows of blocks are alike, but for the first and last.
+        let tile = height.max(1) as i64;
+        [0, last / 2, last]
             .into_iter()
-            .flat_map(|y| starts(self.grid.width, width).map(|x| Rect::at(x, y, width, height)));
-        let bytes = |rect: Rect| {
-            self.layers.iter().flatten().map(|layer| layer_bytes(layer, &rect.intersect(&whole))).sum::<u64>()
-        };
-        windows.map(bytes).max().unwrap_or(0)
+            .chain((0..8).map(|i| (i * tile).min(last)))
+            .map(rows)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The blocks of a file that an area of the grid needs.
+    fn blocks(&self, layer: &Layer, area: &Rect) -> BlockRange {
+        let whole = Rect::of_size(self.grid.width, self.grid.height);
+        let from = layer.resampler.source_rect(&area.intersect(&whole));
+        BlockRange::touching(layer.file.source.as_ref(), 0, &from)
     }
 
     /// Bytes the cache needs so that `threads` threads can each decode one block at a time.
@@ -161,6 +193,24 @@ impl FrameSource for Series {
         Ok(())
     }
 
+    fn enter_strip(&self, strip: Rect, next: Rect) {
+        let outlook = |layer: &Layer| {
+            let outlook = Outlook { strip: self.blocks(layer, &strip), next: self.blocks(layer, &next) };
+            (layer.file.id, outlook)
+        };
+        self.cache.expect(self.layers.iter().flatten().map(outlook).collect());
+    }
+
+    fn enter_row(&self, row: Rect) {
+        let layers = self.layers.iter().flatten();
+        let wanted: Vec<(SourceId, &dyn BlockSource, BlockRange)> = layers
+            .map(|layer| (layer.file.id, layer.file.source.as_ref(), self.blocks(layer, &row)))
+            .filter(|(.., range)| !range.rows.is_empty())
+            .collect();
+        wanted.iter().for_each(|(id, _, range)| self.cache.pass(*id, range.rows.start));
+        self.cache.fetch(0, &wanted);
+    }
+
     fn block(&self) -> (usize, usize) {
         self.block
     }
@@ -168,19 +218,6 @@ impl FrameSource for Series {
     fn stats(&self) -> ReadStats {
         self.cache.stats()
     }
-}
-
-fn layer_bytes(layer: &Layer, rect: &Rect) -> u64 {
-    let source = layer.file.source.as_ref();
-    let from = layer.resampler.source_rect(rect);
-    if from.is_empty() {
-        return 0;
-    }
-    let info = source.info();
-    let per_pixel = (info.sample.size().min(4) * info.bands.len() + 1) as u64;
-    let (columns, rows) = source.blocks_touching(0, &from);
-    let blocks = rows.flat_map(|row| columns.clone().map(move |column| (column, row)));
-    blocks.map(|(column, row)| source.block_rect(0, column, row).area() as u64 * per_pixel).sum()
 }
 
 /// Sample types of the channels; all dates must agree, or their numbers would not mean the same.

@@ -6,17 +6,18 @@ use std::io::Read;
 use super::ifd::ByteOrder;
 use super::image::{photometric, Compression, Image, Predictor};
 use crate::error::{Error, Result};
+use crate::raster::guard::guarded;
 
 /// Unpacks `rows` rows of a chunk: `row_bytes` bytes each, samples in native byte order.
 pub(super) fn decode(image: &Image, packed: &[u8], rows: usize) -> Result<Vec<u8>> {
     let expected = image.row_bytes() * rows;
     let mut data = match image.compression {
-        Compression::Jpeg => jpeg(image, packed, rows)?,
+        Compression::Jpeg => guarded("zune-jpeg", || jpeg(image, packed, rows))?,
         Compression::None => packed.get(..expected).ok_or_else(|| short(packed.len(), expected))?.to_vec(),
-        Compression::Lzw => lzw(packed, expected)?,
-        Compression::Deflate => deflate(packed, expected)?,
+        Compression::Lzw => guarded("weezl", || lzw(packed, expected))?,
+        Compression::Deflate => guarded("flate2", || deflate(packed, expected))?,
         Compression::PackBits => pack_bits(packed, expected)?,
-        Compression::Zstd => zstd(packed, expected)?,
+        Compression::Zstd => guarded("zstd", || zstd(packed, expected))?,
     };
     let size = image.bits / 8;
     if image.predictor == Predictor::FloatingPoint {

@@ -43,25 +43,29 @@ impl Job<'_> {
         convert: impl Fn([u8; N]) -> T,
     ) -> Result<Vec<T>> {
         let mut out = vec![fill; count];
-        let inside = self.image.samples_in_chunk();
+        let (inside, wanted) = (self.image.samples_in_chunk(), self.bands.len());
+        // Whole pixels lie in the chunk as they are wanted.
+        let whole = !self.image.planar && self.bands.iter().copied().eq(0..inside);
         self.each_chunk(|plane, area, data| {
             let common = area.intersect(self.rect);
-            for (slot, &band) in self.bands.iter().enumerate() {
-                let sample = if self.image.planar { 0 } else { band };
-                if self.image.planar && band != plane {
+            let width = common.width();
+            for y in common.y0..common.y1 {
+                let row = (y - area.y0) as usize * self.image.row_bytes();
+                let from = row + (common.x0 - area.x0) as usize * inside * N;
+                let values = data.get(from..).unwrap_or_default().as_chunks::<N>().0;
+                let to = out.get_mut(self.offset(common.x0, y) * wanted..).unwrap_or_default();
+                if whole {
+                    to.iter_mut().zip(values).take(width * inside).for_each(|(o, v)| *o = convert(*v));
                     continue;
                 }
-                for y in common.y0..common.y1 {
-                    let row = (y - area.y0) as usize * self.image.row_bytes();
-                    let from = row + ((common.x0 - area.x0) as usize * inside + sample) * N;
-                    let values = data.get(from..).unwrap_or_default().chunks(N).step_by(inside);
-                    let to = self.offset(common.x0, y) * self.bands.len() + slot;
-                    let slots = out.iter_mut().skip(to).step_by(self.bands.len());
-                    for (slot, value) in slots.zip(values).take(common.width()) {
-                        if let Ok(value) = value.try_into() {
-                            *slot = convert(value);
-                        }
+                for (slot, &band) in self.bands.iter().enumerate() {
+                    if self.image.planar && band != plane {
+                        continue;
                     }
+                    let sample = if self.image.planar { 0 } else { band };
+                    let values = values.get(sample..).unwrap_or_default().iter().step_by(inside);
+                    let slots = to.iter_mut().skip(slot).step_by(wanted);
+                    slots.zip(values).take(width).for_each(|(o, v)| *o = convert(*v));
                 }
             }
         })?;
