@@ -2,13 +2,14 @@
 //!
 //! The crate is built in floors; a module may use those listed before it, never those after:
 //! `error tensor util memory kernel ops graph passes plan` (what is computed, and where it lies),
-//! `reference cpu` (devices that run plans), `weights models` (names and networks),
+//! `reference cpu cuda` (devices that run plans), `weights models` (names and networks),
 //! `tile raster` (geometry and pixels), `demo` (a procedural series, above those two only), then
 //! `engine`, `pipeline` and `cli`, which compose them.
 //! `docs/architecture.md` is the floor plan.
 
 pub mod cli;
 pub mod cpu;
+pub mod cuda;
 pub mod demo;
 pub mod engine;
 pub mod error;

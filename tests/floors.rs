@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "plan",
     "reference",
     "cpu",
+    "cuda",
     "weights",
     "models",
     "tile",
@@ -35,8 +36,9 @@ const ORDER: &[&str] = &[
 const BLIND: &[(&str, &[&str])] = &[
     ("reference", &["ops", "graph", "passes"]),
     ("cpu", &["ops", "graph", "passes", "reference"]),
-    ("weights", &["memory", "kernel", "ops", "graph", "passes", "plan", "reference", "cpu"]),
-    ("models", &["memory", "passes", "plan", "reference", "cpu"]),
+    ("cuda", &["ops", "graph", "passes", "reference", "cpu"]),
+    ("weights", &["memory", "kernel", "ops", "graph", "passes", "plan", "reference", "cpu", "cuda"]),
+    ("models", &["memory", "passes", "plan", "reference", "cpu", "cuda"]),
     (
         "tile",
         &[
@@ -49,6 +51,7 @@ const BLIND: &[(&str, &[&str])] = &[
             "plan",
             "reference",
             "cpu",
+            "cuda",
             "weights",
             "models",
         ],
@@ -65,15 +68,17 @@ const BLIND: &[(&str, &[&str])] = &[
             "plan",
             "reference",
             "cpu",
+            "cuda",
             "weights",
             "models",
         ],
     ),
-    ("pipeline", &["kernel", "ops", "graph", "passes", "reference", "cpu"]),
+    ("pipeline", &["kernel", "ops", "graph", "passes", "reference", "cpu", "cuda"]),
 ];
 
-/// Files and folders that may hold `unsafe`: maps of files, the arena, kernels, the JP2 binding.
-const UNSAFE: &[&str] = &["memory/arena.rs", "cpu/", "raster/bytes.rs", "raster/jp2/openjpeg"];
+/// Files and folders that may hold `unsafe`: maps of files, the arena, kernels, the CUDA driver, the JP2 binding.
+const UNSAFE: &[&str] =
+    &["memory/arena.rs", "cpu/", "cuda/driver/", "raster/bytes.rs", "raster/jp2/openjpeg"];
 
 /// Longest file, in lines.
 const LONGEST: usize = 800;

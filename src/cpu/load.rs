@@ -126,7 +126,7 @@ impl<'p> Constants<'p> {
             args.x[operand] = value(constant).as_ptr().wrapping_add(step.operands[operand].offset);
         }
         let mut scratch = vec![0.0; step.choice.workspace];
-        // SAFETY: `check_places` held operands and result within their constants; `y` is none of them.
+        // SAFETY: `Plan::check` held operands and result within their constants; `y` is none of them.
         unsafe { execute::run(&step.kernel, &prepared, &args, &mut scratch, self.pool) }
     }
 

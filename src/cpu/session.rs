@@ -10,7 +10,7 @@ use crate::kernel::Kernel;
 use crate::memory::Arena;
 use crate::plan::{Choice, Device, Kernels, Plan, Region, Session, Slot};
 use crate::tensor::TensorStore;
-use crate::{Error, Result};
+use crate::Result;
 
 /// The CPU with a fixed number of threads.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ impl Device for Cpu {
     }
 
     fn load(&self, plan: Arc<Plan>, weights: &dyn TensorStore) -> Result<Box<dyn Session>> {
-        check_places(&plan)?;
+        plan.check(MAX_OPERANDS)?;
         let pool = self.pool.clone();
         let mut constants = Constants::new(&plan, weights, &pool);
         let mut prepared = Vec::with_capacity(plan.steps.len());
@@ -60,35 +60,6 @@ impl Device for Cpu {
         let shared = Arc::new(Shared { plan, constants, prepared, pool });
         Ok(Box::new(CpuSession::new(shared)?))
     }
-}
-
-/// Every operand and result lies within its region, and results in regions that may be written.
-fn check_places(plan: &Plan) -> Result<()> {
-    let fits = |slot: Slot, span: usize| {
-        slot.offset.checked_add(span).is_some_and(|end| end <= plan.region_len(slot.region))
-    };
-    for (step, at_load) in
-        plan.steps.iter().map(|s| (s, false)).chain(plan.load_steps.iter().map(|s| (s, true)))
-    {
-        let n = step.operands.len();
-        let reads = step.operands.iter().enumerate().all(|(k, slot)| {
-            fits(*slot, step.kernel.x_span(k)) && (!at_load || matches!(slot.region, Region::Const(_)))
-        });
-        let writes = match step.y.region {
-            Region::Arena | Region::Output(_) => !at_load,
-            Region::Const(_) => at_load,
-            Region::Input(_) => false,
-        };
-        if n != step.kernel.operands()
-            || n > MAX_OPERANDS
-            || !reads
-            || !writes
-            || !fits(step.y, step.kernel.y_span())
-        {
-            return Err(Error::device(format!("the plan's step {} does not fit its memory", step.label)));
-        }
-    }
-    Ok(())
 }
 
 /// What all sessions of a loaded plan read.
@@ -141,7 +112,7 @@ impl CpuSession {
                 *x = self.address(*slot);
             }
             let scratch = self.workspace.as_mut_slice();
-            // SAFETY: `check_places` holds every operand within its region; plans keep what a step
+            // SAFETY: `Plan::check` holds every operand within its region; plans keep what a step
             // writes apart from what it reads, save where a kernel allows both to coincide; the
             // session is borrowed exclusively.
             unsafe { execute::run(&step.kernel, prepared, &args, scratch, &shared.pool) }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::cpu::Cpu;
+use crate::cuda::Cuda;
 use crate::error::{Error, Result};
 use crate::plan::Device;
 use crate::reference::Reference;
@@ -58,7 +59,7 @@ impl DevicePick {
     /// device than the one asked for.
     ///
     /// # Errors
-    /// `Device` for CUDA, which this build does not have, and when threads cannot be started.
+    /// `Device` when CUDA or that GPU is not there, and when threads cannot be started.
     pub fn open(self, threads: usize) -> Result<Box<dyn Device>> {
         match self {
             Self::Auto | Self::Cpu => {
@@ -66,9 +67,7 @@ impl DevicePick {
                 Ok(Box::new(Cpu::new(if threads == 0 { all() } else { threads })?))
             }
             Self::Reference => Ok(Box::new(Reference::<f64>::new())),
-            Self::Cuda(_) => Err(Error::device(format!(
-                "--device {self}: this build has no CUDA device; use --device cpu"
-            ))),
+            Self::Cuda(index) => Ok(Box::new(Cuda::open(index)?)),
         }
     }
 }
@@ -87,6 +86,7 @@ mod tests {
         }
         assert!("cuda:x".parse::<DevicePick>().is_err());
         assert_eq!(DevicePick::Auto.open(1).unwrap().name(), "cpu");
-        assert!(DevicePick::Cuda(0).open(1).is_err_and(|error| error.kind() == crate::Kind::Device));
+        let cuda = DevicePick::Cuda(99).open(1);
+        assert!(cuda.is_err_and(|error| error.kind() == crate::Kind::Device));
     }
 }

@@ -154,6 +154,35 @@ impl Plan {
         }
     }
 
+    /// Whether every operand and result lies within its region, results in regions that may be
+    /// written, and no step has more than `max_operands`. Devices rely on it.
+    ///
+    /// # Errors
+    /// `Device` naming the first step that does not fit.
+    pub fn check(&self, max_operands: usize) -> Result<()> {
+        let fits = |slot: Slot, span: usize| {
+            slot.offset.checked_add(span).is_some_and(|end| end <= self.region_len(slot.region))
+        };
+        let each = self.steps.iter().map(|s| (s, false)).chain(self.load_steps.iter().map(|s| (s, true)));
+        for (step, at_load) in each {
+            let n = step.operands.len();
+            let reads = step.operands.iter().enumerate().all(|(k, slot)| {
+                fits(*slot, step.kernel.x_span(k)) && (!at_load || matches!(slot.region, Region::Const(_)))
+            });
+            let writes = match step.y.region {
+                Region::Arena | Region::Output(_) => !at_load,
+                Region::Const(_) => at_load,
+                Region::Input(_) => false,
+            };
+            let whole = n == step.kernel.operands() && n <= max_operands;
+            if !whole || !reads || !writes || !fits(step.y, step.kernel.y_span()) {
+                let what = format!("the plan's step {} does not fit its memory", step.label);
+                return Err(Error::device(what));
+            }
+        }
+        Ok(())
+    }
+
     /// Position of the input of that name.
     pub fn input(&self, name: &str) -> Option<usize> {
         self.inputs.iter().position(|p| p.name == name)

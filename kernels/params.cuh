@@ -1,0 +1,136 @@
+// Parameters and operands of entries, mirrored from src/kernel and src/cuda/launch.rs field by field.
+// Every entry takes the operands first and its contract's parameters second, both by value.
+#pragma once
+#include "device.cuh"
+
+#define MAX_OPERANDS 6
+#define MAX_RANK 6
+#define MAX_INPUTS 5
+
+// Addresses of one call.
+struct Operands {
+    const f32* x[MAX_OPERANDS];
+    f32* y;
+    const void* prepared;
+    f32* workspace;
+};
+
+enum { ACT_NONE, ACT_RELU, ACT_LEAKY_RELU, ACT_PRELU_SHARED, ACT_PRELU_CHANNEL, ACT_SIGMOID };
+
+struct Epilogue {
+    u32 has_bias;
+    u32 act;
+    f32 slope;
+    f32 scale;
+    u32 residuals;
+    f32 residual_scale[2];
+    u32 reserved;
+};
+
+enum { PAD_ZERO, PAD_REFLECT };
+
+struct Conv2dParams {
+    u32 batch;
+    u32 c_in;
+    u32 h_in;
+    u32 w_in;
+    u32 c_out;
+    u32 h_out;
+    u32 w_out;
+    u32 kernel[2];
+    u32 stride[2];
+    u32 dilation[2];
+    u32 pad[2];
+    u32 groups;
+    u32 pad_mode;
+    u32 upsample;
+    u64 x_batch_stride;
+    u64 y_batch_stride;
+    u64 r_batch_stride[2];
+    Epilogue epilogue;
+};
+
+enum {
+    MAP_FILL, MAP_COPY, MAP_RELU, MAP_LEAKY_RELU, MAP_SIGMOID, MAP_SCALE, MAP_ADD, MAP_MUL, MAP_PRELU,
+    MAP_AFFINE, MAP_NORM, MAP_NORM_SCALE, MAP_NORM_SHIFT
+};
+
+struct MapParams {
+    u32 op;
+    u32 rank;
+    f32 a;
+    f32 b;
+    u64 dims[MAX_RANK];
+    u64 y_strides[MAX_RANK];
+    u64 x_strides[MAX_INPUTS][MAX_RANK];
+};
+
+enum { RESIZE_NEAREST, RESIZE_BILINEAR, RESIZE_BICUBIC };
+
+struct ResizeParams {
+    u32 batch;
+    u32 channels;
+    u32 h_in;
+    u32 w_in;
+    u32 h_out;
+    u32 w_out;
+    u32 mode;
+    u32 reserved;
+    u64 x_batch_stride;
+    u64 y_batch_stride;
+};
+
+// The input pixels one output row or column is made of.
+struct Tap {
+    u32 index[4];
+    f32 weight[4];
+};
+
+struct BlurParams {
+    u32 planes;
+    u32 h;
+    u32 w;
+    u32 taps[2];
+    f32 sigma[2];
+};
+
+struct PoolParams {
+    u32 batch;
+    u32 channels;
+    u32 h_in;
+    u32 w_in;
+    u32 h_out;
+    u32 w_out;
+    u32 kernel[2];
+    u32 stride[2];
+    u32 pad[2];
+    u32 mean;
+    u32 count_pad;
+    u64 x_batch_stride;
+    u64 y_batch_stride;
+};
+
+enum { REDUCE_MAX, REDUCE_LOWER_MEDIAN, REDUCE_MEAN };
+
+struct AxisParams {
+    u64 outer;
+    u64 n;
+    u64 inner;
+    u64 mode;
+};
+
+struct MatmulParams {
+    u64 m;
+    u64 n;
+    u64 k;
+    u64 has_bias;
+};
+
+static_assert(sizeof(Operands) == 72, "as in src/cuda/launch.rs");
+static_assert(sizeof(Conv2dParams) == 136, "as in src/kernel/conv.rs");
+static_assert(sizeof(MapParams) == 352, "as in src/kernel/map.rs");
+static_assert(sizeof(ResizeParams) == 48, "as in src/kernel/resize.rs");
+static_assert(sizeof(BlurParams) == 28, "as in src/kernel/blur.rs");
+static_assert(sizeof(PoolParams) == 72, "as in src/kernel/pool.rs");
+static_assert(sizeof(AxisParams) == 32, "as in src/kernel/reduce.rs");
+static_assert(sizeof(MatmulParams) == 32, "as in src/kernel/matmul.rs");

@@ -1,0 +1,24 @@
+//! The CUDA device: a plan's calls as launches of the PTX under `kernels/ptx`.
+//!
+//! Everything up to a launch's grid, block and argument bytes is plain code (`table`, one file per
+//! contract). What executes launches is behind [`gpu::Gpu`]: a GPU through the driver, or a machine
+//! that runs PTX on the processor, as the tests do.
+
+mod blur;
+mod conv;
+pub mod driver;
+pub mod gpu;
+pub mod launch;
+mod load;
+mod map;
+mod matmul;
+pub mod modules;
+mod pool;
+mod reduce;
+mod resize;
+mod session;
+mod softmax;
+mod table;
+
+pub use session::Cuda;
+pub use table::entries;

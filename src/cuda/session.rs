@@ -1,0 +1,160 @@
+//! The device and its sessions: one allocation per class of memory, one stream per session.
+
+use std::sync::Arc;
+
+use super::driver::Driver;
+use super::gpu::{Gpu, Job, Memory, Stream};
+use super::launch::MAX_OPERANDS;
+use super::load::{launches, Image};
+use super::table;
+use crate::kernel::Kernel;
+use crate::plan::{Choice, Device, Kernels, Plan, Port, Region, Session, Slot};
+use crate::tensor::TensorStore;
+use crate::Result;
+
+/// Elements that inputs and outputs are aligned to.
+const ALIGNMENT: usize = 64;
+
+/// A machine that executes the program's PTX, as a device.
+pub struct Cuda {
+    gpu: Arc<dyn Gpu>,
+}
+
+impl Cuda {
+    /// The GPU of that index.
+    ///
+    /// # Errors
+    /// `Device` when there is no driver, no such GPU, or one the program's PTX does not run on.
+    pub fn open(index: usize) -> Result<Self> {
+        Ok(Self::on(Arc::new(Driver::open(index)?)))
+    }
+
+    /// The device whose launches `gpu` executes.
+    pub fn on(gpu: Arc<dyn Gpu>) -> Self {
+        Self { gpu }
+    }
+}
+
+impl Kernels for Cuda {
+    fn choose(&self, kernel: &Kernel) -> Result<Choice> {
+        table::choose(kernel)
+    }
+}
+
+impl Device for Cuda {
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn kernels(&self) -> &dyn Kernels {
+        self
+    }
+
+    fn load(&self, plan: Arc<Plan>, weights: &dyn TensorStore) -> Result<Box<dyn Session>> {
+        plan.check(MAX_OPERANDS)?;
+        let image = Image::new(&plan, weights, &self.gpu)?;
+        let params = Memory::new(&self.gpu, image.bytes.len())?;
+        self.gpu.write(params.address(), &image.bytes)?;
+        let image = Image { bytes: Vec::new(), ..image };
+        let shared = Arc::new(Shared { gpu: self.gpu.clone(), plan, image, params });
+        Ok(Box::new(CudaSession::new(shared)?))
+    }
+}
+
+/// What all sessions of a loaded plan read.
+struct Shared {
+    gpu: Arc<dyn Gpu>,
+    plan: Arc<Plan>,
+    image: Image,
+    params: Memory,
+}
+
+/// A loaded plan with memory of its own.
+struct CudaSession {
+    shared: Arc<Shared>,
+    inputs: Places,
+    outputs: Places,
+    // Before the memory it uses, so that it ends first.
+    stream: Box<dyn Stream>,
+    _memory: [Memory; 4],
+}
+
+/// Where ports lie in the memory they share, in elements.
+struct Places {
+    starts: Vec<usize>,
+    lens: Vec<usize>,
+    total: usize,
+}
+
+impl Places {
+    fn new(ports: &[Port]) -> Self {
+        let mut places = Self { starts: Vec::new(), lens: Vec::new(), total: 0 };
+        for port in ports {
+            places.starts.push(places.total);
+            places.lens.push(port.shape.numel());
+            places.total += port.shape.numel().next_multiple_of(ALIGNMENT);
+        }
+        places
+    }
+
+    fn of(&self, index: usize) -> std::ops::Range<usize> {
+        self.starts[index]..self.starts[index] + self.lens[index]
+    }
+}
+
+impl CudaSession {
+    fn new(shared: Arc<Shared>) -> Result<Self> {
+        const ELEMENT: usize = std::mem::size_of::<f32>();
+        let plan = &shared.plan;
+        let (inputs, outputs) = (Places::new(&plan.inputs), Places::new(&plan.outputs));
+        let sizes = [plan.arena, plan.workspace, inputs.total, outputs.total];
+        let [arena, workspace, x, y] = sizes.map(|elements| Memory::new(&shared.gpu, elements * ELEMENT));
+        let memory = [arena?, workspace?, x?, y?];
+        let [arena, workspace, x, y] = [0, 1, 2, 3].map(|k| memory[k].address());
+        let bytes = |elements: usize| (elements * ELEMENT) as u64;
+        let address = |slot: Slot| {
+            let start = match slot.region {
+                Region::Arena => arena,
+                Region::Const(k) => shared.params.address() + shared.image.constants[k].unwrap_or(0) as u64,
+                Region::Input(k) => x + bytes(inputs.starts[k]),
+                Region::Output(k) => y + bytes(outputs.starts[k]),
+            };
+            start + bytes(slot.offset)
+        };
+        let mut job = Job { inputs: (x, inputs.total), outputs: (y, outputs.total), ..Job::default() };
+        for (step, prepared) in plan.steps.iter().zip(&shared.image.prepared) {
+            let prepared = shared.params.address() + *prepared as u64;
+            for launch in launches(step, address, prepared, workspace)? {
+                job.launches.push((step.label.clone(), launch));
+            }
+        }
+        let stream = shared.gpu.stream(job)?;
+        Ok(Self { inputs, outputs, stream, _memory: memory, shared })
+    }
+}
+
+impl Session for CudaSession {
+    fn plan(&self) -> &Plan {
+        &self.shared.plan
+    }
+
+    fn another(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(Self::new(self.shared.clone())?))
+    }
+
+    fn input(&mut self, index: usize) -> &mut [f32] {
+        &mut self.stream.inputs()[self.inputs.of(index)]
+    }
+
+    fn run(&mut self) -> Result<()> {
+        self.stream.start()
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        self.stream.wait()
+    }
+
+    fn output(&self, index: usize) -> &[f32] {
+        &self.stream.outputs()[self.outputs.of(index)]
+    }
+}
