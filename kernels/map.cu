@@ -9,12 +9,14 @@ template <u32 INPUTS> DEVICE f32 apply(const MapParams& p, const f32 (&v)[MAX_IN
         if (p.op == MAP_RELU) return v[0] < 0.0f ? 0.0f : v[0];
         if (p.op == MAP_LEAKY_RELU) return below(p.a);
         if (p.op == MAP_SIGMOID) return sigmoid(v[0]);
+        if (p.op == MAP_GELU) return gelu(v[0]);
         return p.a * v[0];
     }
     if constexpr (INPUTS == 2) {
         if (p.op == MAP_ADD) return fma(p.a, v[0], p.b * v[1]);
         if (p.op == MAP_MUL) return v[0] * v[1];
         if (p.op == MAP_PRELU) return below(v[1]);
+        if (p.op == MAP_MAX) return v[1] > v[0] || v[1] != v[1] ? v[1] : v[0];
         return v[0] / square_root(v[1] + p.a);
     }
     if constexpr (INPUTS == 3) return fma(v[0], v[1], v[2]);
@@ -51,10 +53,11 @@ template <u32 INPUTS> DEVICE void map(const Operands& o, const MapParams& p) {
 }
 
 ENTRY map_fwd_f32__strided(Operands o, MapParams p) {
-    if (p.op == MAP_FILL) map<0>(o, p);
-    else if (p.op <= MAP_SCALE) map<1>(o, p);
-    else if (p.op <= MAP_PRELU || p.op == MAP_NORM_SCALE) map<2>(o, p);
-    else if (p.op == MAP_AFFINE) map<3>(o, p);
-    else if (p.op == MAP_NORM_SHIFT) map<4>(o, p);
-    else map<5>(o, p);
+    const u32 op = p.op;
+    if (op == MAP_FILL) map<0>(o, p);
+    else if (op == MAP_ADD || op == MAP_MUL || op == MAP_PRELU || op == MAP_NORM_SCALE || op == MAP_MAX) map<2>(o, p);
+    else if (op == MAP_AFFINE) map<3>(o, p);
+    else if (op == MAP_NORM_SHIFT) map<4>(o, p);
+    else if (op == MAP_NORM) map<5>(o, p);
+    else map<1>(o, p);
 }

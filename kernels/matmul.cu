@@ -1,8 +1,11 @@
-// The matrix product of a linear layer, y(m, n) = x(m, k) w(n, k)' + bias(n), in f32.
+// The matrix product of a linear layer in f32, y(m, n) = act(x(m, k) w(n, k)' + bias(n)) + r(m, n).
 //
 // A warp owns 8 rows of 128 columns of y, a block 32 rows. Terms run in order, one chain of fused
 // multiply-adds per element.
 #include "params.cuh"
+
+// Operands as the launch orders them; those that are absent are not read.
+enum { MATMUL_X, MATMUL_W, MATMUL_BIAS, MATMUL_RESIDUAL };
 
 #define WARPS 4
 #define WARP_ROWS 8
@@ -23,11 +26,11 @@ ENTRY THREADS(128) matmul_fwd_f32__tile_32x128(Operands o, MatmulParams p) {
             const u64 term = start + thread_x() % TERMS;
             for (u32 i = thread_x() / TERMS; i < ROWS; i += WARPS * 32 / TERMS) {
                 bool inside = row + i < p.m && term < p.k;
-                x_tile[thread_x() % TERMS][i] = inside ? o.x[0][(row + i) * p.k + term] : 0.0f;
+                x_tile[thread_x() % TERMS][i] = inside ? o.x[MATMUL_X][(row + i) * p.k + term] : 0.0f;
             }
             for (u32 j = thread_x() / TERMS; j < COLUMNS; j += WARPS * 32 / TERMS) {
                 bool inside = column + j < p.n && term < p.k;
-                w_tile[thread_x() % TERMS][j] = inside ? o.x[1][(column + j) * p.k + term] : 0.0f;
+                w_tile[thread_x() % TERMS][j] = inside ? o.x[MATMUL_W][(column + j) * p.k + term] : 0.0f;
             }
             barrier();
             UNROLL for (u32 t = 0; t < TERMS; t++) {
@@ -44,7 +47,11 @@ ENTRY THREADS(128) matmul_fwd_f32__tile_32x128(Operands o, MatmulParams p) {
             UNROLL for (u32 j = 0; j < LANE_COLUMNS; j++) {
                 u64 c = column + lane + 32 * j;
                 if (r >= p.m || c >= p.n) continue;
-                o.y[r * p.n + c] = sums[i][j] + (p.has_bias ? o.x[2][c] : 0.0f);
+                f32 v = sums[i][j] + (p.has_bias ? o.x[MATMUL_BIAS][c] : 0.0f);
+                if (p.act == MATMUL_RELU) v = v < 0.0f ? 0.0f : v;
+                if (p.act == MATMUL_GELU) v = gelu(v);
+                if (p.residual) v += o.x[MATMUL_RESIDUAL][r * p.n + c];
+                o.y[r * p.n + c] = v;
             }
         }
     }

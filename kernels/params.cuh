@@ -52,7 +52,7 @@ struct Conv2dParams {
 
 enum {
     MAP_FILL, MAP_COPY, MAP_RELU, MAP_LEAKY_RELU, MAP_SIGMOID, MAP_SCALE, MAP_ADD, MAP_MUL, MAP_PRELU,
-    MAP_AFFINE, MAP_NORM, MAP_NORM_SCALE, MAP_NORM_SHIFT
+    MAP_AFFINE, MAP_NORM, MAP_NORM_SCALE, MAP_NORM_SHIFT, MAP_GELU, MAP_MAX
 };
 
 struct MapParams {
@@ -119,11 +119,33 @@ struct AxisParams {
     u64 mode;
 };
 
+enum { MATMUL_NONE, MATMUL_RELU, MATMUL_GELU };
+
 struct MatmulParams {
     u64 m;
     u64 n;
     u64 k;
     u64 has_bias;
+    u64 act;
+    u64 residual;
+};
+
+struct LayerNormParams {
+    u64 rows;
+    u64 n;
+    f32 eps;
+    u32 residual;
+};
+
+struct WindowAttentionParams {
+    u32 batch;
+    u32 size[2];
+    u32 heads;
+    u32 head_dim;
+    u32 window;
+    u32 shift[2];
+    u32 cosine;
+    u32 reserved;
 };
 
 static_assert(sizeof(Operands) == 72, "as in src/cuda/launch.rs");
@@ -133,4 +155,6 @@ static_assert(sizeof(ResizeParams) == 48, "as in src/kernel/resize.rs");
 static_assert(sizeof(BlurParams) == 28, "as in src/kernel/blur.rs");
 static_assert(sizeof(PoolParams) == 72, "as in src/kernel/pool.rs");
 static_assert(sizeof(AxisParams) == 32, "as in src/kernel/reduce.rs");
-static_assert(sizeof(MatmulParams) == 32, "as in src/kernel/matmul.rs");
+static_assert(sizeof(MatmulParams) == 48, "as in src/kernel/matmul.rs");
+static_assert(sizeof(LayerNormParams) == 24, "as in src/kernel/norm.rs");
+static_assert(sizeof(WindowAttentionParams) == 40, "as in src/kernel/attention.rs");

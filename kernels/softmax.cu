@@ -19,13 +19,10 @@ ENTRY softmax_fwd_f32__warps(Operands o, AxisParams p) {
         Line l = line(p, o.x[0], index);
         f32 largest = l.at(lane < l.n ? lane : 0);
         for (u64 k = lane; k < l.n; k += 32) largest = l.at(k) > largest ? l.at(k) : largest;
-        UNROLL for (u32 mask = 16; mask > 0; mask /= 2) {
-            f32 other = lane_xor(largest, mask);
-            largest = other > largest ? other : largest;
-        }
+        largest = warp_max(largest);
         f32 sum = 0.0f;
         for (u64 k = lane; k < l.n; k += 32) sum += exponential(l.at(k) - largest);
-        UNROLL for (u32 mask = 16; mask > 0; mask /= 2) sum += lane_xor(sum, mask);
+        sum = warp_sum(sum);
         for (u64 k = lane; k < l.n; k += 32) o.y[l.start + k] = exponential(l.at(k) - largest) / sum;
     }
 }

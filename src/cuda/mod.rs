@@ -4,11 +4,13 @@
 //! contract). What executes launches is behind [`gpu::Gpu`]: a GPU through the driver, or a machine
 //! that runs PTX on the processor, as the tests do.
 
+mod attention;
 mod blur;
 mod conv;
 pub mod driver;
 pub mod gpu;
 pub mod launch;
+mod layer_norm;
 mod load;
 mod map;
 mod matmul;

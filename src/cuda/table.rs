@@ -1,7 +1,7 @@
 //! Implementations of this device: how one is chosen, made ready and launched.
 
 use super::launch::{Launch, Operands};
-use super::{blur, conv, map, matmul, pool, reduce, resize, softmax};
+use super::{attention, blur, conv, layer_norm, map, matmul, pool, reduce, resize, softmax};
 use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
 use crate::plan::Choice;
@@ -44,6 +44,8 @@ const ENTRIES: &[Entry] = &[
     softmax::THREADS,
     softmax::WARPS,
     matmul::TILE,
+    layer_norm::WARPS,
+    attention::WARPS,
 ];
 
 const IMPLS: [Impl; ENTRIES.len()] = {

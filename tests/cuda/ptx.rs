@@ -110,6 +110,8 @@ fn entries_are_named_once_and_take_operands_and_parameters() {
                 "pool" => size_of::<swath::kernel::pool::PoolParams>(),
                 "reduce" | "softmax" => size_of::<swath::kernel::reduce::AxisParams>(),
                 "matmul" => size_of::<swath::kernel::matmul::MatmulParams>(),
+                "layer_norm" => size_of::<swath::kernel::norm::LayerNormParams>(),
+                "window_attention" => size_of::<swath::kernel::attention::WindowAttentionParams>(),
                 other => panic!("{entry}: no parameters are known for {other}"),
             };
             assert_eq!(declared(module, entry), [size_of::<Operands>(), params], "{entry}");

@@ -1,0 +1,108 @@
+// Attention within windows of a token map; padding, roll and mask are index arithmetic.
+//
+// A block works on one head of one window, a warp on one query at a time: lanes share its keys for the
+// logits, which lie in shared memory, then its elements for the mixture of values.
+#include "params.cuh"
+
+enum { ATTENTION_X, ATTENTION_PAD, ATTENTION_BIAS, ATTENTION_SCALE };
+
+#define MASKED -100.0f
+#define MAX_LOGIT_SCALE 4.605170186f
+
+// A token of a window: its place in the window, where its queries begin, and its mask region.
+struct Token {
+    u32 row, column;
+    // Token of all maps, or no token of any map but padding.
+    u64 source;
+    bool padding;
+    u32 region;
+};
+
+// Where an index of a rolled, widened axis lies, and its region.
+struct Axis {
+    u32 at, region;
+};
+
+DEVICE Axis axis(u32 index, u32 extent, u32 window, u32 shift) {
+    Axis a;
+    a.at = index + shift;
+    if (a.at >= extent) a.at -= extent;
+    a.region = shift == 0 || index + window < extent ? 0 : index + shift < extent ? 1 : 2;
+    return a;
+}
+
+DEVICE Token token(const WindowAttentionParams& p, u32 index) {
+    const u32 rows = (p.size[0] + p.window - 1) / p.window, columns = (p.size[1] + p.window - 1) / p.window;
+    const u32 top = block_x() / columns * p.window, left = block_x() % columns * p.window;
+    Token t;
+    t.row = index / p.window, t.column = index % p.window;
+    const Axis down = axis(top + t.row, rows * p.window, p.window, p.shift[0]);
+    const Axis across = axis(left + t.column, columns * p.window, p.window, p.shift[1]);
+    t.padding = down.at >= p.size[0] || across.at >= p.size[1];
+    t.source = ((u64)block_z() * p.size[0] + down.at) * p.size[1] + across.at;
+    t.region = down.region * 3 + across.region;
+    return t;
+}
+
+// Elements of this block's head: part 0 is the query, 1 the key, 2 the value.
+DEVICE const f32* part(const Operands& o, const WindowAttentionParams& p, const Token& t, u32 which) {
+    const u32 channels = p.heads * p.head_dim;
+    const f32* all = t.padding ? o.x[ATTENTION_PAD] : o.x[ATTENTION_X] + t.source * 3 * channels;
+    return all + which * channels + block_y() * p.head_dim;
+}
+
+extern __shared__ f32 all_logits[];
+
+// Grid: windows of a map, heads, maps. Shared memory: one f32 per warp and token of a window.
+ENTRY window_attention_fwd_f32__warps(Operands o, WindowAttentionParams p) {
+    const u32 lane = thread_x() % 32, warps = threads_x() / 32;
+    const u32 tokens = p.window * p.window, side = 2 * p.window - 1;
+    f32* logits = all_logits + thread_x() / 32 * tokens;
+    const f32* bias = o.x[ATTENTION_BIAS] + (u64)block_y() * side * side;
+    f32 factor = 1.0f / square_root((f32)p.head_dim);
+    if (p.cosine) {
+        f32 scale = o.x[ATTENTION_SCALE][block_y()];
+        factor = exponential(scale > MAX_LOGIT_SCALE ? MAX_LOGIT_SCALE : scale);
+    }
+    for (u32 index = thread_x() / 32; index < tokens; index += warps) {
+        const Token query = token(p, index);
+        if (query.padding) continue;
+        const f32* q = part(o, p, query, 0);
+        f32 largest = -__builtin_inff();
+        for (u32 j = lane; j < tokens; j += 32) {
+            const Token key = token(p, j);
+            const f32* k = part(o, p, key, 1);
+            f32 product = 0.0f, qq = 0.0f, kk = 0.0f;
+            for (u32 i = 0; i < p.head_dim; i++) {
+                product = fma(q[i], k[i], product);
+                if (p.cosine) qq = fma(q[i], q[i], qq), kk = fma(k[i], k[i], kk);
+            }
+            if (p.cosine) {
+                f32 q_length = square_root(qq), k_length = square_root(kk);
+                q_length = q_length < 1e-12f ? 1e-12f : q_length;
+                k_length = k_length < 1e-12f ? 1e-12f : k_length;
+                product = product / q_length / k_length;
+            }
+            u32 at = (query.row + p.window - 1 - key.row) * side + query.column + p.window - 1 - key.column;
+            f32 v = fma(product, factor, bias[at]) + (query.region == key.region ? 0.0f : MASKED);
+            logits[j] = v;
+            largest = v > largest ? v : largest;
+        }
+        largest = warp_max(largest);
+        f32 sum = 0.0f;
+        for (u32 j = lane; j < tokens; j += 32) {
+            f32 e = exponential(logits[j] - largest);
+            logits[j] = e;
+            sum += e;
+        }
+        sum = warp_sum(sum);
+        warp_barrier();
+        f32* y = o.y + query.source * p.heads * p.head_dim + block_y() * p.head_dim;
+        for (u32 i = lane; i < p.head_dim; i += 32) {
+            f32 mixed = 0.0f;
+            for (u32 j = 0; j < tokens; j++) mixed = fma(logits[j], part(o, p, token(p, j), 2)[i], mixed);
+            y[i] = mixed / sum;
+        }
+        warp_barrier();
+    }
+}

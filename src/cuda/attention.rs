@@ -1,0 +1,31 @@
+//! Launches of window attention.
+
+use super::launch::{Launch, Operands, WARP};
+use super::table::{mismatch, Entry};
+use crate::kernel::Kernel;
+use crate::{Error, Result};
+
+const NAME: &str = "window_attention_fwd_f32__warps";
+
+/// Bytes of shared memory every GPU grants a block without being asked.
+const SHARED: usize = 48 << 10;
+
+/// Most warps of a block.
+const MAX_WARPS: usize = 8;
+
+pub(super) const WARPS: Entry = Entry::always("window_attention_fwd", NAME, launch);
+
+fn launch(kernel: &Kernel, o: &Operands) -> Result<Vec<Launch>> {
+    let Kernel::WindowAttention(p) = kernel else { return Err(mismatch(kernel)) };
+    let logits = p.tokens() * std::mem::size_of::<f32>();
+    let warps = MAX_WARPS.min(SHARED / logits.max(1));
+    if warps == 0 {
+        let most = (SHARED / std::mem::size_of::<f32>()).isqrt();
+        let what = format!("window attention: a window of {}, at most {most} here", p.window);
+        return Err(Error::unsupported(what));
+    }
+    let [rows, columns] = p.windows();
+    let grid = [(rows * columns) as u64, p.heads.into(), p.batch.into()];
+    let launch = Launch::new(NAME, grid, [warps as u32 * WARP, 1, 1], o, p)?;
+    Ok(vec![Launch { shared: (warps * logits) as u32, ..launch }])
+}
