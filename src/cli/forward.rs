@@ -16,7 +16,7 @@ use crate::util::npy;
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// f32 tensor, normalised already: N,C,H,W, or N,T,C,H,W for networks that take dates apart.
+    /// f32 tensor, normalised already, or bytes, which are divided by 255: N,C,H,W, or N,T,C,H,W for networks that take dates apart.
     #[arg(short, long, value_name = "X.NPY")]
     input: PathBuf,
     /// Where the outputs go; one array each, `output` where there is one.
@@ -43,7 +43,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let model = args.model.open()?;
     let engine = Engine::new(args.device, args.threads.unwrap_or(0))?;
-    let input = npy::read(&args.input)?;
+    let input = npy::read_image(&args.input)?;
     let budget = args.memory.map(|size| size.0);
     let arrays = forward(&engine, &model, &input, &args.tap, budget).in_file(&args.input)?;
     npy::write_npz(&args.output, &arrays)?;

@@ -6,6 +6,7 @@ use super::args::Args;
 use super::attention::{self, WindowBias};
 use super::blur::{self, BlurWeights};
 use super::conv::{Operands, PackedConv};
+use super::conv_transpose::PackedPhases;
 use super::matmul::PackedMatmul;
 use super::pool::Pool;
 use super::resize::{self, ResizeTables};
@@ -24,6 +25,8 @@ pub(super) enum Prepared {
     /// Weights.
     Conv(Arc<PackedConv>),
     /// Weights.
+    ConvTranspose(Arc<PackedPhases>),
+    /// Weights.
     Matmul(Arc<PackedMatmul>),
     /// Position bias.
     Attention(Arc<WindowBias>),
@@ -36,7 +39,7 @@ pub(super) enum Prepared {
 /// The operand that is packed at load and not read afterwards.
 pub(super) fn packed_operand(kernel: &Kernel) -> Option<usize> {
     match kernel {
-        Kernel::Conv2d(_) | Kernel::Matmul(_) => Some(1),
+        Kernel::Conv2d(_) | Kernel::ConvTranspose2d(_) | Kernel::Matmul(_) => Some(1),
         Kernel::WindowAttention(_) => Some(2),
         _ => None,
     }
@@ -47,6 +50,9 @@ impl Prepared {
     pub fn new(kernel: &Kernel, weights: impl FnOnce() -> Result<Vec<f32>>) -> Result<Self> {
         Ok(match kernel {
             Kernel::Conv2d(p) => Prepared::Conv(Arc::new(PackedConv::new(p, &weights()?)?)),
+            Kernel::ConvTranspose2d(p) => {
+                Prepared::ConvTranspose(Arc::new(PackedPhases::new(p, &weights()?)?))
+            }
             Kernel::Matmul(p) => Prepared::Matmul(Arc::new(PackedMatmul::new(p, &weights()?)?)),
             Kernel::WindowAttention(p) => Prepared::Attention(Arc::new(WindowBias::new(p, &weights()?)?)),
             Kernel::Resize(p) => Prepared::Resize(Arc::new(ResizeTables::new(p)?)),
@@ -68,6 +74,7 @@ const IMPLS: &[Impl] = &[
     Impl::always("matmul_fwd", "matmul_fwd_f32__panels"),
     Impl::always("layer_norm_fwd", "layer_norm_fwd_f32__rows"),
     Impl::always("window_attention_fwd", "window_attention_fwd_f32__windows"),
+    Impl::always("conv_transpose2d_fwd", "conv_transpose2d_fwd_f32__phases"),
 ];
 
 /// The implementation of a kernel on so many threads.
@@ -75,6 +82,7 @@ pub(super) fn choose(kernel: &Kernel, threads: usize) -> Result<Choice> {
     let entry = registry::choose(IMPLS, kernel)?.entry;
     let workspace = match kernel {
         Kernel::Conv2d(p) => PackedConv::scratch_len(p, threads)?,
+        Kernel::ConvTranspose2d(p) => PackedPhases::scratch_len(p, threads)?,
         Kernel::Matmul(p) => PackedMatmul::scratch_len(p, threads)?,
         Kernel::WindowAttention(p) => attention::scratch_len(p, threads),
         Kernel::Blur(p) => blur::scratch_len(p),
@@ -105,6 +113,9 @@ pub(super) unsafe fn run(
             (Kernel::Pool(p), _) => pooling::run(p, args, pool),
             (Kernel::Reduce(p), _) => reduce::run(p, args, pool)?,
             (Kernel::Softmax(p), _) => reduce::softmax(p, args, pool),
+            (Kernel::ConvTranspose2d(p), Prepared::ConvTranspose(packed)) => {
+                packed.run(p, args, scratch, pool)?;
+            }
             (Kernel::Matmul(p), Prepared::Matmul(packed)) => packed.run(p, args, scratch, pool)?,
             (Kernel::LayerNorm(p), _) => norm::run(p, args, pool)?,
             (Kernel::WindowAttention(p), Prepared::Attention(bias)) => {
@@ -112,6 +123,7 @@ pub(super) unsafe fn run(
             }
             (
                 Kernel::Conv2d(_)
+                | Kernel::ConvTranspose2d(_)
                 | Kernel::Matmul(_)
                 | Kernel::WindowAttention(_)
                 | Kernel::Resize(_)

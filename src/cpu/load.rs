@@ -155,6 +155,7 @@ fn is_packed(step: &Step, operand: usize) -> bool {
 fn packing(kernel: &Kernel) -> u32 {
     match kernel {
         Kernel::Conv2d(p) => p.groups,
+        Kernel::ConvTranspose2d(p) => p.pad << 16 | p.stride,
         Kernel::WindowAttention(p) => p.window,
         _ => 0,
     }

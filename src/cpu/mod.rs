@@ -4,6 +4,7 @@ mod args;
 mod attention;
 mod blur;
 pub mod conv;
+mod conv_transpose;
 mod execute;
 pub mod isa;
 mod load;

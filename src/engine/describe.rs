@@ -102,7 +102,9 @@ impl LoadedModel {
     /// `Shape` for layers that do not fit together.
     pub fn halo(&self) -> Result<Option<Halo>> {
         let side = CHIP.next_multiple_of(self.network().input().multiple);
-        halo(&scene_graph(self.network(), side)?, OUTPUT, INPUT)
+        let graph = scene_graph(self.network(), side)?;
+        let output = graph.outputs.first().map_or(OUTPUT, |(name, _)| name);
+        halo(&graph, output, INPUT)
     }
 }
 

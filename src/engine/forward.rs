@@ -3,7 +3,7 @@
 use super::model::LoadedModel;
 use super::session::Engine;
 use crate::error::{Error, Result};
-use crate::models::{Frames, InputSize};
+use crate::models::{Frames, InputSize, InputSpec};
 use crate::util::npy::Array;
 
 /// Runs the model on `input`, normalised already, of N,C,H,W or, for networks that take dates
@@ -25,6 +25,17 @@ pub fn forward(
     Ok(outputs.map(|(name, shape, data)| (name.to_string(), Array { shape, data: data.to_vec() })).collect())
 }
 
+/// Frames that so many stacked channels are, where the network takes as many; else those it was made for.
+fn frames_in(spec: &InputSpec, channels: usize) -> usize {
+    let frames = channels / spec.channels.max(1);
+    let fits = frames * spec.channels == channels && spec.frames.contains(&frames);
+    if fits {
+        frames
+    } else {
+        spec.default_frames
+    }
+}
+
 /// The size an input of those extents has for the model.
 ///
 /// # Errors
@@ -32,7 +43,7 @@ pub fn forward(
 pub fn input_size(model: &LoadedModel, dims: &[usize]) -> Result<InputSize> {
     let spec = model.network().input();
     let (batch, frames, channels, height, width) = match (spec.layout, dims) {
-        (Frames::Stacked, &[n, c, h, w]) => (n, spec.default_frames, c, h, w),
+        (Frames::Stacked, &[n, c, h, w]) => (n, frames_in(&spec, c), c, h, w),
         (Frames::Apart, &[n, t, c, h, w]) => (n, t, c, h, w),
         (layout, _) => {
             let wanted = match layout {
@@ -43,7 +54,7 @@ pub fn input_size(model: &LoadedModel, dims: &[usize]) -> Result<InputSize> {
         }
     };
     let wanted = match spec.layout {
-        Frames::Stacked => spec.default_frames * spec.channels,
+        Frames::Stacked => frames * spec.channels,
         Frames::Apart => spec.channels,
     };
     if channels != wanted {

@@ -87,6 +87,14 @@ impl Builder {
         Scope { builder: self, outer: outer.len() }
     }
 
+    /// The same with no scope around it: names are prefixed by `name` alone.
+    pub fn root_scope(&self, name: &str) -> RootScope<'_> {
+        RootScope {
+            builder: self,
+            outer: std::mem::replace(&mut self.state.borrow_mut().scope, name.to_string()),
+        }
+    }
+
     /// Declares a result.
     #[track_caller]
     pub fn output(&self, name: &str, var: Var<'_>) {
@@ -254,6 +262,20 @@ impl<'b> Scope<'b> {
     /// See [`Builder::scope`].
     pub fn scope(&self, name: &str) -> Scope<'b> {
         self.builder.scope(name)
+    }
+}
+
+/// A scope that replaces those around it until dropped.
+#[derive(Debug)]
+#[must_use = "a scope ends when it is dropped"]
+pub struct RootScope<'b> {
+    builder: &'b Builder,
+    outer: String,
+}
+
+impl Drop for RootScope<'_> {
+    fn drop(&mut self) {
+        self.builder.state.borrow_mut().scope = std::mem::take(&mut self.outer);
     }
 }
 

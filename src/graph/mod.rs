@@ -8,7 +8,7 @@ mod dump;
 mod halo;
 mod var;
 
-pub use builder::{Builder, Mode, Scope};
+pub use builder::{Builder, Mode, RootScope, Scope};
 pub use halo::{halo, Halo};
 pub use var::Var;
 

@@ -8,9 +8,9 @@ use super::ValueId;
 use crate::kernel::reduce::ReduceMode;
 use crate::kernel::resize::ResizeMode;
 use crate::ops::{
-    Activate, Activation, Add, BatchNorm, Bias, Blur, Concat, Conv2d, Convolution, Epilogue, LayerNorm,
-    Linear, Maximum, Mul, Op, PadAxis, Permute, PixelShuffle, PixelUnshuffle, Pool, Pool2d, Prelu, Reduce,
-    Reshape, Resize, Scale, Slice, Softmax, WindowAttention,
+    Activate, Activation, Add, BatchNorm, Bias, Blur, Concat, Conv2d, ConvTranspose2d, Convolution, Epilogue,
+    LayerNorm, Linear, Maximum, Mul, Op, PadAxis, Permute, PixelShuffle, PixelUnshuffle, Pool, Pool2d, Prelu,
+    Reduce, Reshape, Resize, Scale, Slice, Softmax, TransposedConvolution, WindowAttention,
 };
 use crate::tensor::Shape;
 use crate::Error;
@@ -64,6 +64,13 @@ impl<'b> Var<'b> {
         let epilogue = Epilogue { bias: bias.is_some(), ..Epilogue::NONE };
         let others: Vec<Var<'b>> = std::iter::once(w).chain(bias).collect();
         self.apply(Convolution { conv, upsample: 1, epilogue, rows: None }, &others)
+    }
+
+    /// Transposed convolution of (n, c_in, h, w) with a weight of (c_in, c_out, kernel, kernel).
+    #[track_caller]
+    pub fn conv_transpose2d(self, w: Var<'b>, bias: Option<Var<'b>>, conv: ConvTranspose2d) -> Var<'b> {
+        let others: Vec<Var<'b>> = std::iter::once(w).chain(bias).collect();
+        self.apply(TransposedConvolution { conv, bias: bias.is_some(), relu: false }, &others)
     }
 
     /// Adds one number per channel (axis 1).

@@ -6,6 +6,7 @@
 pub mod attention;
 pub mod blur;
 pub mod conv;
+pub mod conv_transpose;
 pub mod map;
 pub mod matmul;
 pub mod norm;
@@ -17,6 +18,7 @@ pub mod resize;
 use attention::WindowAttentionParams;
 use blur::BlurParams;
 use conv::Conv2dParams;
+use conv_transpose::ConvTranspose2dParams;
 use map::MapParams;
 use matmul::MatmulParams;
 use norm::LayerNormParams;
@@ -49,6 +51,8 @@ pub enum Kernel {
     LayerNorm(LayerNormParams),
     /// Window attention; operands x, pad, bias, then scale if it is cosine attention.
     WindowAttention(WindowAttentionParams),
+    /// Transposed convolution; operands x, w, then bias if there is one.
+    ConvTranspose2d(ConvTranspose2dParams),
 }
 
 /// How far an implementation may be from the exact result.
@@ -80,6 +84,7 @@ impl Kernel {
         "matmul_fwd",
         "layer_norm_fwd",
         "window_attention_fwd",
+        "conv_transpose2d_fwd",
     ];
 
     /// Name of the contract.
@@ -95,6 +100,7 @@ impl Kernel {
             Kernel::Matmul(_) => 7,
             Kernel::LayerNorm(_) => 8,
             Kernel::WindowAttention(_) => 9,
+            Kernel::ConvTranspose2d(_) => 10,
         }]
     }
 
@@ -115,6 +121,9 @@ impl Kernel {
                 Ok(map::MapOp::Norm | map::MapOp::NormScale | map::MapOp::NormShift) => Accuracy::Ulp(8),
                 _ => Accuracy::Exact,
             },
+            Kernel::ConvTranspose2d(p) => {
+                Accuracy::Sum { k: (p.weight_len() / (p.c_out as usize * p.stride as usize).max(1)) as u64 }
+            }
             Kernel::LayerNorm(p) => Accuracy::Sum { k: p.n },
             Kernel::WindowAttention(p) => Accuracy::Sum { k: p.tokens() as u64 + u64::from(p.head_dim) },
             Kernel::Softmax(_) => Accuracy::Transcendental,
@@ -148,6 +157,11 @@ impl Kernel {
                 2 => p.heads as usize * p.bias_len(),
                 _ => p.heads as usize,
             },
+            Kernel::ConvTranspose2d(p) => match operand {
+                0 => images(p.batch, p.x_batch_stride, [p.c_in, p.h_in, p.w_in]),
+                1 => p.weight_len(),
+                _ => p.c_out as usize,
+            },
         }
     }
 
@@ -164,6 +178,7 @@ impl Kernel {
             Kernel::Matmul(p) => (p.m * p.n) as usize,
             Kernel::LayerNorm(_) => self.x_span(0),
             Kernel::WindowAttention(p) => p.map_tokens() * p.channels(),
+            Kernel::ConvTranspose2d(p) => images(p.batch, p.y_batch_stride, [p.c_out, p.h_out, p.w_out]),
         }
     }
 
@@ -175,6 +190,7 @@ impl Kernel {
             Kernel::Matmul(p) => 2 + p.has_bias as usize + p.residual as usize,
             Kernel::LayerNorm(p) => 3 + p.residual as usize,
             Kernel::WindowAttention(p) => 3 + p.cosine as usize,
+            Kernel::ConvTranspose2d(p) => 2 + p.has_bias as usize,
             _ => 1,
         }
     }

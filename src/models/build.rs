@@ -1,8 +1,8 @@
 //! A network's graph for one input size, checked against what the network can take.
 
-use super::family::Network;
+use super::family::{Network, Outputs};
 use crate::error::{Error, Result};
-use crate::graph::{Builder, Graph, Mode};
+use crate::graph::{Builder, Graph, Mode, Var};
 
 /// Largest batch, number of frames and side of an input.
 const MAX_BATCH: usize = 1 << 16;
@@ -13,6 +13,11 @@ pub const INPUT: &str = "input";
 
 /// Name of the result where there is one.
 pub const OUTPUT: &str = "output";
+
+/// The results of a network that has one.
+pub(super) fn one_output(y: Var<'_>) -> Outputs<'_> {
+    vec![(OUTPUT.to_string(), y)]
+}
 
 /// Extents of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +32,7 @@ pub struct InputSize {
     pub width: usize,
 }
 
-/// The graph of a network for inputs of one size: input [`INPUT`], output [`OUTPUT`].
+/// The graph of a network for inputs of one size: input [`INPUT`], output [`OUTPUT`] where there is one.
 ///
 /// # Errors
 /// `Shape` for a size the network cannot take, `Limit` for one over all bounds.
@@ -35,8 +40,9 @@ pub fn graph(network: &dyn Network, size: InputSize) -> Result<Graph> {
     check(network, size)?;
     let b = Builder::new(Mode::Infer);
     let dims = network.input().dims(size.batch, size.frames, size.height, size.width);
-    let y = network.build(&b, b.input(INPUT, &dims));
-    b.output(OUTPUT, y);
+    for (name, y) in network.build(&b, b.input(INPUT, &dims)) {
+        b.output(&name, y);
+    }
     b.finish()
 }
 

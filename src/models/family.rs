@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use super::options::Options;
 use super::spec::{InputSpec, OutputSpec, Overlap};
-use super::{highresnet, rrdbnet, srcnn};
+use super::{highresnet, rrdbnet, satlas, srcnn};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::weights::{Names, Rename};
@@ -33,7 +33,10 @@ pub struct Family {
 }
 
 /// All families, in the order in which they are tried.
-pub const FAMILIES: &[Family] = &[rrdbnet::FAMILY, srcnn::FAMILY, highresnet::FAMILY];
+pub const FAMILIES: &[Family] = &[rrdbnet::FAMILY, srcnn::FAMILY, highresnet::FAMILY, satlas::FAMILY];
+
+/// Results of a network by name, the most telling first.
+pub type Outputs<'b> = Vec<(String, Var<'b>)>;
 
 /// A tensor saved under two names: the prefix that [`Network::build`] uses, and its copy's.
 pub type Alias = (String, String);
@@ -53,7 +56,7 @@ pub trait Network: Debug + Send + Sync {
     fn output(&self) -> OutputSpec;
 
     /// Emits the network; parameters carry the checkpoint's names, intermediates their modules'.
-    fn build<'b>(&self, b: &'b Builder, x: Var<'b>) -> Var<'b>;
+    fn build<'b>(&self, b: &'b Builder, x: Var<'b>) -> Outputs<'b>;
 
     /// Prefixes of tensors saved more than once.
     fn aliases(&self) -> Vec<Alias> {

@@ -2,7 +2,8 @@
 //! until a single map is left, enlarged by a pixel-shuffle. Frames missing to a power of two are
 //! zeros.
 
-use super::family::{Alias, Family, Network};
+use super::build::one_output;
+use super::family::{Alias, Family, Network, Outputs};
 use super::options::Options;
 use super::spec::{Frames, InputSpec, OutputSpec, Overlap};
 use super::srcnn::{frames_of_mixer, is_worldstrat};
@@ -108,7 +109,7 @@ impl Network for HighResNet {
         OutputSpec { channels: self.common.out_channels, scale: self.common.zoom }
     }
 
-    fn build<'b>(&self, b: &'b Builder, x: Var<'b>) -> Var<'b> {
+    fn build<'b>(&self, b: &'b Builder, x: Var<'b>) -> Outputs<'b> {
         let [n, t, h, w] = [0, 1, 3, 4].map(|axis| x.dim(axis));
         let hidden = self.common.hidden;
         let mut frames = 1usize << self.rounds;
@@ -120,7 +121,7 @@ impl Network for HighResNet {
             let fused = self.fuse(b, paired.reshape(&[n * frames, 2 * hidden, h, w]));
             y = fused.reshape(&[n, frames, hidden, h, w]).name(&format!("fusion.fusion.{round}"));
         }
-        as_series(self.common.head(b, y.reshape(&[n, hidden, h, w])))
+        one_output(as_series(self.common.head(b, y.reshape(&[n, hidden, h, w]))))
     }
 
     fn aliases(&self) -> Vec<Alias> {

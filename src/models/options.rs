@@ -71,7 +71,7 @@ impl Options {
         self.yml(&text).in_file(path)
     }
 
-    /// Adds the options in the text of a BasicSR options file.
+    /// Adds the options in the text of a BasicSR options file or a Satlas configuration.
     ///
     /// # Errors
     /// `Format` when it is not YAML.
@@ -79,6 +79,9 @@ impl Options {
         let not_yaml = |e: serde_yaml_ng::Error| Error::format(format!("not a YAML options file: {e}"));
         let mut root: Value = serde_yaml_ng::from_str(text).map_err(not_yaml)?;
         root.apply_merge().map_err(not_yaml)?;
+        if super::satlas::read_config(&root, self) {
+            return Ok(());
+        }
         self.put_scalar(&root, "scale", "scale");
         self.put_scalar(&root, "n_lr_images", "n_s2_images");
         for group in ["test_datasets", "datasets"] {

@@ -2,7 +2,8 @@
 //! axis, residual-in-residual dense blocks at input resolution, nearest upsampling, RGB out.
 
 use super::bands::Stack;
-use super::family::{Family, Network};
+use super::build::one_output;
+use super::family::{Family, Network, Outputs};
 use super::options::Options;
 use super::spec::{Frames, InputSpec, OutputSpec, Overlap};
 use crate::error::{Error, Result};
@@ -154,7 +155,7 @@ impl Network for RrdbNet {
         OutputSpec { channels: self.out_channels, scale: self.scale }
     }
 
-    fn build<'b>(&self, b: &'b Builder, x: Var<'b>) -> Var<'b> {
+    fn build<'b>(&self, b: &'b Builder, x: Var<'b>) -> Outputs<'b> {
         let unshuffle = unshuffle(self.scale);
         let x = if unshuffle > 1 { x.pixel_unshuffle(unshuffle) } else { x };
         let first = conv3x3(b, "conv_first", x, self.features);
@@ -169,7 +170,7 @@ impl Network for RrdbNet {
             y = conv3x3(b, &format!("conv_up{up}"), y.upsample_nearest(2), self.features).leaky_relu(SLOPE);
         }
         let y = conv3x3(b, "conv_hr", y, self.features).leaky_relu(SLOPE);
-        conv3x3(b, "conv_last", y, self.out_channels)
+        one_output(conv3x3(b, "conv_last", y, self.out_channels))
     }
 }
 

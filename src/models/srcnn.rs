@@ -1,7 +1,8 @@
 //! SRCNN: frames encoded one by one, concatenated, mixed by convolutions, enlarged by a
 //! pixel-shuffle and, where an output size is told, resized to it. Runs on exactly T frames.
 
-use super::family::{Alias, Family, Network};
+use super::build::one_output;
+use super::family::{Alias, Family, Network, Outputs};
 use super::options::Options;
 use super::spec::{Frames, InputSpec, OutputSpec, Overlap};
 use super::worldstrat::{self, as_series, double_conv, residual, Common};
@@ -104,7 +105,7 @@ impl Network for Srcnn {
         OutputSpec { channels: self.common.out_channels, scale: self.common.zoom }
     }
 
-    fn build<'b>(&self, b: &'b Builder, x: Var<'b>) -> Var<'b> {
+    fn build<'b>(&self, b: &'b Builder, x: Var<'b>) -> Outputs<'b> {
         let [n, t, h, w] = [0, 1, 3, 4].map(|axis| x.dim(axis));
         let Common { hidden, kernel, .. } = self.common;
         let stacked = self.common.encode(b, x).reshape(&[n, t * hidden, h, w]);
@@ -114,10 +115,10 @@ impl Network for Srcnn {
             y = residual(b, &name, y, kernel).name(&name);
         }
         let y = self.common.head(b, y);
-        as_series(match self.output_size {
+        one_output(as_series(match self.output_size {
             Some(side) => y.resize_kornia(resized(y.dim(2), y.dim(3), side)),
             None => y,
-        })
+        }))
     }
 
     fn aliases(&self) -> Vec<Alias> {

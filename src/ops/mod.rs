@@ -7,6 +7,7 @@ mod activation;
 mod attention;
 mod concat;
 mod conv;
+mod conv_transpose;
 mod elementwise;
 mod layer_norm;
 mod linear;
@@ -22,6 +23,7 @@ pub use activation::{Activate, Activation, Prelu};
 pub use attention::WindowAttention;
 pub use concat::{Concat, PadAxis};
 pub use conv::{BandRows, Conv2d, Convolution, Epilogue};
+pub use conv_transpose::{ConvTranspose2d, TransposedConvolution};
 pub use elementwise::{Add, Bias, Maximum, Mul, Scale};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
@@ -186,7 +188,7 @@ macro_rules! ops {
 ops! {
     Convolution, Bias, Activate, Prelu, Add, Mul, Maximum, Scale, Concat, PadAxis, Slice, Reshape, Permute,
     PixelShuffle, PixelUnshuffle, Resize, Blur, BatchNorm, NormScale, NormShift, Affine, Pool, Reduce,
-    Softmax, Linear, LayerNorm, WindowAttention,
+    Softmax, Linear, LayerNorm, WindowAttention, TransposedConvolution,
 }
 
 /// The inputs as an array of exactly `N`.

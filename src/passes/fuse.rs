@@ -1,10 +1,10 @@
-//! What follows a convolution, a linear layer or a layer norm element by element moves into its
+//! What follows a convolution (plain or transposed), a linear layer or a layer norm element by element moves into its
 //! epilogue, and a nearest-neighbour enlargement before a convolution into its reading.
 
 use super::rewrite::{node, Uses};
 use crate::graph::{Graph, Node, ValueId};
 use crate::kernel::resize::ResizeMode;
-use crate::ops::{Add, Convolution, LayerNorm, Linear, Op};
+use crate::ops::{Activate, Activation, Add, Convolution, LayerNorm, Linear, Op, TransposedConvolution};
 use crate::Result;
 
 /// Fuses until no epilogue can take more.
@@ -30,6 +30,7 @@ fn find(graph: &Graph) -> Result<Option<(usize, usize, Node)>> {
                 }
                 Op::Linear(op) => linear(op, follower, k),
                 Op::LayerNorm(op) => layer_norm(op, follower, k),
+                Op::TransposedConvolution(op) => transposed_convolution(op, follower),
                 _ => None,
             };
             let Some((op, extra)): Option<(Op, Vec<ValueId>)> = absorbed else { continue };
@@ -53,6 +54,12 @@ fn linear(op: &Linear, follower: &Node, k: usize) -> Option<(Op, Vec<ValueId>)> 
         }
         _ => None,
     }
+}
+
+/// The same for a transposed convolution.
+fn transposed_convolution(op: &TransposedConvolution, follower: &Node) -> Option<(Op, Vec<ValueId>)> {
+    let relu = follower.op == Activate(Activation::Relu).into() && !op.relu;
+    relu.then(|| (TransposedConvolution { relu, ..*op }.into(), vec![]))
 }
 
 /// The same for a layer norm.

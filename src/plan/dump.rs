@@ -65,6 +65,22 @@ impl fmt::Display for Kernel {
             Kernel::LayerNorm(p) => {
                 write!(f, "{} rows of {} eps {} residual {}", p.rows, p.n, p.eps, p.residual)
             }
+            Kernel::ConvTranspose2d(p) => write!(
+                f,
+                "{}x{}x{}x{} to {}x{}x{} kernel {} stride {} pad {} bias {} relu {}",
+                p.batch,
+                p.c_in,
+                p.h_in,
+                p.w_in,
+                p.c_out,
+                p.h_out,
+                p.w_out,
+                p.kernel,
+                p.stride,
+                p.pad,
+                p.has_bias,
+                p.relu
+            ),
             Kernel::WindowAttention(p) => write!(
                 f,
                 "{}x{:?} heads {}x{} window {} shift {:?} cosine {}",

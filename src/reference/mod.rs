@@ -6,6 +6,7 @@
 mod attention;
 mod blur;
 mod conv;
+mod conv_transpose;
 mod element;
 mod map;
 mod matmul;
@@ -51,6 +52,7 @@ const IMPLS: &[Impl] = &[
     Impl::always("matmul_fwd", "matmul_fwd_any__reference"),
     Impl::always("layer_norm_fwd", "layer_norm_fwd_any__reference"),
     Impl::always("window_attention_fwd", "window_attention_fwd_any__reference"),
+    Impl::always("conv_transpose2d_fwd", "conv_transpose2d_fwd_any__reference"),
 ];
 
 impl<T: Element> Kernels for Reference<T> {
@@ -165,6 +167,7 @@ impl<T: Element> Memory<T> {
             Kernel::Matmul(p) => matmul::run(p, &x, y)?,
             Kernel::LayerNorm(p) => norm::run(p, &x, y),
             Kernel::WindowAttention(p) => attention::run(p, &x, y),
+            Kernel::ConvTranspose2d(p) => conv_transpose::run(p, &x, y),
         }
         Ok(())
     }

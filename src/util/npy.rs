@@ -94,11 +94,29 @@ pub fn read(path: &Path) -> Result<Array> {
     read_from(&mut BufReader::new(file), length).in_file(path)
 }
 
+/// As [`read`] for a network's input: bytes, which hold images as files do, become 0 to 1.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_image(path: &Path) -> Result<Array> {
+    let file = File::open(path).map_err(|e| Error::io("cannot open", e)).in_file(path)?;
+    let length = file.metadata().map_err(|e| Error::io("cannot read", e)).in_file(path)?.len();
+    let (element, mut array) = parse(&mut BufReader::new(file), length).in_file(path)?;
+    if element == Element::U8 {
+        array.data.iter_mut().for_each(|v| *v /= f32::from(u8::MAX));
+    }
+    Ok(array)
+}
+
 /// Reads a `.npy` stream of at most `length` bytes.
 ///
 /// # Errors
 /// As [`read`].
 pub fn read_from(source: &mut impl Read, length: u64) -> Result<Array> {
+    parse(source, length).map(|(_, array)| array)
+}
+
+fn parse(source: &mut impl Read, length: u64) -> Result<(Element, Array)> {
     let not_npy = || Error::format("not a .npy file");
     let mut start = [0u8; 8];
     source.read_exact(&mut start).map_err(|_| not_npy())?;
@@ -125,7 +143,7 @@ pub fn read_from(source: &mut impl Read, length: u64) -> Result<Array> {
     source
         .read_exact(&mut data)
         .map_err(|_| Error::format(format!("truncated: shape {shape} needs {bytes} bytes")))?;
-    Ok(Array { shape, data: element.widen(&data) })
+    Ok((element, Array { shape, data: element.widen(&data) }))
 }
 
 /// Element type and extents out of the header's Python dictionary.

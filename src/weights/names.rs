@@ -68,6 +68,17 @@ impl Names {
         })
     }
 
+    /// One extent of a tensor.
+    ///
+    /// # Errors
+    /// `Weights` when the tensor or the axis is missing or the extent is zero.
+    pub fn extent(&self, name: &str, axis: usize) -> Result<usize> {
+        let shape = self.shape(name).ok_or_else(|| Error::weights(format!("no tensor {name}")))?;
+        shape.get(axis).copied().filter(|&extent| extent > 0).ok_or_else(|| {
+            Error::weights(format!("{name} has shape {shape:?}, which has no extent {axis} above zero"))
+        })
+    }
+
     /// How many of `pattern` with `{}` replaced by 0, 1, 2… exist in a row.
     pub fn count(&self, pattern: &str) -> usize {
         (0..).take_while(|i: &usize| self.contains(&pattern.replace("{}", &i.to_string()))).count()

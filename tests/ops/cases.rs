@@ -2,7 +2,7 @@
 
 use swath::graph::Var;
 use swath::kernel::resize::ResizeMode::{self, Bicubic, Bilinear, Nearest};
-use swath::ops::{Conv2d, Pool2d, WindowAttention};
+use swath::ops::{Conv2d, ConvTranspose2d, Pool2d, WindowAttention};
 
 type Params<'f, 'b> = &'f dyn Fn(&str) -> Var<'b>;
 
@@ -19,6 +19,10 @@ macro_rules! cases {
 
 fn conv<'b>(x: Var<'b>, p: Params<'_, 'b>) -> Var<'b> {
     x.conv2d(p("w"), Some(p("b")), Conv2d::same(3))
+}
+
+fn conv_transpose<'b>(x: Var<'b>, p: Params<'_, 'b>) -> Var<'b> {
+    x.conv_transpose2d(p("w"), Some(p("b")), ConvTranspose2d::doubling())
 }
 
 fn norm<'b>(x: Var<'b>, p: Params<'_, 'b>, eps: f32) -> Var<'b> {
@@ -69,6 +73,11 @@ cases! {
     conv_norm_relu: |x, p| norm(conv(x[0], p), p, 1e-3).relu();
     conv_norm: |x, p| norm(x[0].conv2d(p("w"), None, Conv2d::same(3)), p, 1e-3);
     dense_block: |x, p| dense_block(x[0], p);
+    conv_transpose: |x, p| conv_transpose(x[0], p);
+    conv_transpose_relu: |x, p| conv_transpose(x[0], p).relu();
+    conv_transpose_apart: |x, p|
+        x[0].conv_transpose2d(p("w"), None, ConvTranspose2d { stride: 2, padding: 0 });
+    conv_transpose_odd: |x, p| x[0].conv_transpose2d(p("w"), None, ConvTranspose2d { stride: 3, padding: 2 });
     bias: |x, p| x[0].bias(p("b"));
     relu: |x, _p| x[0].relu();
     leaky_relu: |x, _p| x[0].leaky_relu(0.125);

@@ -52,6 +52,15 @@ pub struct Operands<'a> {
 // disjoint elements of y.
 unsafe impl Sync for Operands<'_> {}
 
+/// Where neighbours of y lie when it is a part of a larger image: elements from a column, row or
+/// channel to the next.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cpu) struct Spread {
+    pub column: usize,
+    pub row: usize,
+    pub plane: usize,
+}
+
 /// A convolution's weights, laid out for one kernel of one instruction set.
 pub struct PackedConv {
     tile: &'static Tile,
@@ -132,6 +141,27 @@ impl PackedConv {
         scratch: &mut [f32],
         pool: &Pool,
     ) -> Result<()> {
+        let spread = Spread { column: 1, row: params.w_out as usize, plane: params.y_plane() };
+        // SAFETY: this function's.
+        unsafe { self.run_spread(params, operands, spread, scratch, pool) }
+    }
+
+    /// As [`PackedConv::run`] for a y whose pixels are spread over a larger image. Spread columns
+    /// allow no residuals and only rectifiers as activations.
+    ///
+    /// # Errors
+    /// As [`PackedConv::run`].
+    ///
+    /// # Safety
+    /// As [`PackedConv::run`], with y writable where `spread` puts its elements.
+    pub(in crate::cpu) unsafe fn run_spread(
+        &self,
+        params: &Conv2dParams,
+        operands: &Operands,
+        spread: Spread,
+        scratch: &mut [f32],
+        pool: &Pool,
+    ) -> Result<()> {
         self.check(params, operands)?;
         let blocking = Blocking::new(params, self.tile, pool.threads());
         if scratch.len() < blocking.scratch_len() {
@@ -142,7 +172,7 @@ impl PackedConv {
             )));
         }
         let (taps, buffers) = blocking.split_scratch(scratch);
-        let job = ConvJob { conv: self, params, operands, blocking: &blocking, taps };
+        let job = ConvJob { conv: self, params, operands, spread, blocking: &blocking, taps };
         let buffers = Buffers(buffers.as_mut_ptr());
         pool.run(blocking.parts, |part| {
             // SAFETY: `part_len` elements per part lie in `buffers`, and each part runs once.
@@ -225,6 +255,7 @@ struct ConvJob<'a> {
     conv: &'a PackedConv,
     params: &'a Conv2dParams,
     operands: &'a Operands<'a>,
+    spread: Spread,
     blocking: &'a Blocking,
     taps: &'a [u32],
 }
@@ -256,7 +287,7 @@ impl ConvJob<'_> {
             from = to;
         }
         // SAFETY: the caller's promise.
-        unsafe { (self.conv.tile.store)(self.params, blocking, block, self.operands, sums) };
+        unsafe { (self.conv.tile.store)(self.params, blocking, block, self.operands, self.spread, sums) };
     }
 
     /// Adds a chunk of input channels to the block's sums.

@@ -1,7 +1,7 @@
 //! The epilogue: takes a block's finished sums to y.
 
 use super::blocking::{Block, Blocking};
-use super::Operands;
+use super::{Operands, Spread};
 use crate::kernel::conv::{Activation, Conv2dParams, Epilogue};
 
 /// Stores a block's sums. Inlined into one copy per instruction set.
@@ -14,6 +14,7 @@ pub(super) unsafe fn store(
     blocking: &Blocking,
     block: &Block,
     operands: &Operands,
+    spread: Spread,
     sums: &[f32],
 ) {
     let group_channels = (params.c_out / params.groups) as usize;
@@ -32,6 +33,13 @@ pub(super) unsafe fn store(
             let at = |batch_stride: u64| block.image * batch_stride as usize + offset;
             // SAFETY: the caller's promise; the row lies inside y and the residuals.
             unsafe {
+                if spread.column > 1 {
+                    let y = operands.y.add(block.image * params.y_batch_stride as usize);
+                    let offset =
+                        channel * spread.plane + y_row * spread.row + block.columns.start * spread.column;
+                    row.store_spread(sums, y.add(offset), spread.column);
+                    continue;
+                }
                 let y = operands.y.add(at(params.y_batch_stride));
                 let residual = |i: usize| {
                     if i < params.epilogue.residuals as usize {
@@ -79,6 +87,20 @@ impl<'a> Row<'a> {
                 5 => self.store_with(sums, y, residuals, |v| 1.0 / (1.0 + (-v).exp())),
                 _ => self.store_with(sums, y, residuals, |v| if v > 0.0 { v } else { v * slope }),
             }
+        }
+    }
+
+    /// Stores every `step`-th element, without residuals.
+    ///
+    /// # Safety
+    /// As many elements as `sums` has are writable at `y`, `step` apart.
+    #[inline(always)]
+    unsafe fn store_spread(&self, sums: &[f32], y: *mut f32, step: usize) {
+        let slope = if self.epilogue.act == Activation::None as u32 { 1.0 } else { self.slope };
+        for (i, &sum) in sums.iter().enumerate() {
+            let v = sum + self.bias;
+            // SAFETY: the caller's promise.
+            unsafe { *y.add(i * step) = if v > 0.0 { v } else { v * slope } };
         }
     }
 

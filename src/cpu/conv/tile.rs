@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::blocking::{Block, Blocking};
-use super::Operands;
+use super::{Operands, Spread};
 use crate::cpu::isa::Isa;
 use crate::kernel::conv::Conv2dParams;
 use crate::{Error, Result};
@@ -35,7 +35,7 @@ pub(super) struct TileJob<'a> {
 pub(super) type TileFn = unsafe fn(&TileJob, bases: &[usize; MAX_VECTORS]);
 
 /// Stores a block's sums through the epilogue.
-pub(super) type StoreFn = unsafe fn(&Conv2dParams, &Blocking, &Block, &Operands, &[f32]);
+pub(super) type StoreFn = unsafe fn(&Conv2dParams, &Blocking, &Block, &Operands, Spread, &[f32]);
 
 /// Gathers a chunk of input channels.
 pub(super) type GatherFn = unsafe fn(&Conv2dParams, &Blocking, &Block, Range<usize>, *const f32, &mut [f32]);

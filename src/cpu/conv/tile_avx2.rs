@@ -7,7 +7,7 @@ use super::blocking::{Block, Blocking};
 use super::gather::gather as gather_plain;
 use super::store::store as store_plain;
 use super::tile::{Tile, TileJob, MAX_VECTORS};
-use super::Operands;
+use super::{Operands, Spread};
 use crate::cpu::isa::Isa;
 use crate::kernel::conv::Conv2dParams;
 
@@ -80,10 +80,11 @@ unsafe fn store(
     blocking: &Blocking,
     block: &Block,
     operands: &Operands,
+    spread: Spread,
     sums: &[f32],
 ) {
     // SAFETY: the caller's promise.
-    unsafe { store_plain(params, blocking, block, operands, sums) }
+    unsafe { store_plain(params, blocking, block, operands, spread, sums) }
 }
 
 /// # Safety

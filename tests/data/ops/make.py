@@ -77,6 +77,17 @@ def convolutions():
     case("conv_norm", y, [x], {"w": w, **p})
 
 
+def transposed():
+    x, w, b = rand(2, 3, 5, 4), rand(3, 5, 4, 4) / 2, rand(5)
+    y = F.conv_transpose2d(x, w, b, stride=2, padding=1)
+    case("conv_transpose", y, [x], {"w": w, "b": b})
+    case("conv_transpose_relu", F.relu(y), [x], {"w": w, "b": b})
+    w = rand(3, 2, 2, 2)
+    case("conv_transpose_apart", F.conv_transpose2d(x, w, None, stride=2), [x], {"w": w})
+    w = rand(3, 2, 5, 5)
+    case("conv_transpose_odd", F.conv_transpose2d(x, w, None, stride=3, padding=2), [x], {"w": w})
+
+
 def dense_block():
     x = rand(2, 4, 6, 5)
     ws = [rand(2, 4 + 2 * k, 3, 3) / 4 for k in range(3)] + [rand(4, 10, 3, 3) / 4]
@@ -226,6 +237,6 @@ def reductions():
     case("mean", t.mean(1), [t])
 
 
-for make in [convolutions, dense_block, element_wise, moves, images, reductions, tokens, attention]:
+for make in [convolutions, dense_block, element_wise, moves, images, reductions, tokens, attention, transposed]:
     make()
 json.dump(CASES, sys.stdout, separators=(",", ":"))

@@ -1,0 +1,263 @@
+//! Heads: what is made of the feature maps for one task.
+
+use super::super::layers::{conv, linear};
+use super::super::options::Options;
+use super::tasks::{self, Task};
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Var};
+use crate::ops::Conv2d;
+use crate::weights::Names;
+
+/// The factor between a regression's raw number and its result: a byte's range.
+const REGRESS_SCALE: f32 = 255.0;
+
+/// One head.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// Its place in configurations; files may lack some.
+    pub index: usize,
+    /// Prefix of its parameters, without the last dot.
+    pub scope: String,
+    /// Its layers.
+    pub kind: HeadKind,
+    /// What its numbers mean.
+    pub task: Task,
+    /// Name of the task, where it is a known one.
+    pub name: String,
+    /// What its outputs stand for, in their order; empty when unknown.
+    pub categories: Vec<String>,
+    /// Whether its probabilities sum to one.
+    pub exclusive: bool,
+}
+
+/// The layers of a head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeadKind {
+    /// Convolutions of the first map, the last giving `outputs` per pixel.
+    Dense {
+        /// Convolutions before the last.
+        layers: usize,
+        /// Numbers per pixel.
+        outputs: usize,
+    },
+    /// Convolutions of the first map, then a linear layer over its largest values.
+    Largest {
+        /// Convolutions.
+        layers: usize,
+        /// Classes.
+        outputs: usize,
+    },
+    /// A linear layer over the mean of the last map.
+    Mean {
+        /// Classes.
+        outputs: usize,
+    },
+    /// A region detector, with masks or without.
+    Detector {
+        /// Classes, the background among them.
+        classes: usize,
+        /// Whether it gives masks.
+        masks: bool,
+    },
+}
+
+impl HeadKind {
+    /// Reads the layers off the names under `scope`; `None` when there are none.
+    ///
+    /// # Errors
+    /// `Weights` for shapes that no head has.
+    pub fn configure(names: &Names, scope: &str) -> Result<Option<Self>> {
+        let at = |name: &str| format!("{scope}.{name}");
+        let (class_scores, mean) = (at("roi_heads.box_predictor.cls_score.weight"), at("layer.weight"));
+        if names.contains(&class_scores) {
+            let masks = names.has_prefix(&at("roi_heads.mask_predictor."));
+            return Ok(Some(Self::Detector { classes: names.extent(&class_scores, 0)?, masks }));
+        }
+        if names.contains(&mean) {
+            return Ok(Some(Self::Mean { outputs: names.extent(&mean, 0)? }));
+        }
+        let layers = names.count(&at("layers.{}.0.weight"));
+        let (last, extra) = (at(&format!("layers.{layers}.weight")), at("extra.weight"));
+        if names.contains(&extra) {
+            return Ok(Some(Self::Largest { layers, outputs: names.extent(&extra, 0)? }));
+        }
+        if names.contains(&last) {
+            let [outputs, ..] = names.conv(&last)?;
+            return Ok(Some(Self::Dense { layers, outputs }));
+        }
+        Ok(None)
+    }
+
+    /// Number of classes or values.
+    pub fn outputs(&self) -> usize {
+        match *self {
+            Self::Dense { outputs, .. } | Self::Largest { outputs, .. } | Self::Mean { outputs } => outputs,
+            Self::Detector { classes, .. } => classes,
+        }
+    }
+
+    /// Whether it may serve that task.
+    pub fn serves(&self, task: Task) -> bool {
+        match self {
+            Self::Dense { outputs, .. } => {
+                matches!(task, Task::Segment | Task::BinSegment) || task == Task::Regress && *outputs == 1
+            }
+            Self::Largest { .. } | Self::Mean { .. } => {
+                matches!(task, Task::Classification | Task::MultiLabel)
+            }
+            Self::Detector { masks, .. } => task == if *masks { Task::Instance } else { Task::Detect },
+        }
+    }
+
+    /// The task it is taken for when nobody says.
+    fn likely(&self) -> Task {
+        match self {
+            Self::Dense { outputs: 1, .. } => Task::BinSegment,
+            Self::Dense { .. } => Task::Segment,
+            Self::Largest { .. } | Self::Mean { .. } => Task::Classification,
+            Self::Detector { masks: true, .. } => Task::Instance,
+            Self::Detector { masks: false, .. } => Task::Detect,
+        }
+    }
+}
+
+/// Heads by the scopes of their parameters, with tasks by options, by the published models, or guessed.
+///
+/// # Errors
+/// `Weights` for shapes that no head has, `Usage` for options that do not fit.
+pub fn configure(
+    names: &Names,
+    scopes: Vec<(usize, String)>,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Head>> {
+    let mut kinds = Vec::new();
+    for (index, scope) in scopes {
+        let kind = HeadKind::configure(names, &scope)?;
+        let kind = kind.ok_or_else(|| Error::weights(format!("{scope} is no head known here")))?;
+        kinds.push((index, kind, scope));
+    }
+    let count = kinds.last().map_or(0, |(index, ..)| index + 1);
+    let told = told(options, "tasks", ',', count, warnings)?;
+    let losses = self::told(options, "losses", ',', count, warnings)?;
+    let categories = self::told(options, "categories", ';', count, warnings)?;
+    let published = if told.is_empty() { published(&kinds) } else { &[] };
+    let mut heads = Vec::with_capacity(kinds.len());
+    for (k, kind, scope) in kinds {
+        let said = told.get(k).map(String::as_str).or_else(|| published.get(k).copied()).unwrap_or("");
+        let known = tasks::known(said).filter(|known| kind.serves(known.task));
+        let task = match known.map(|known| known.task).or_else(|| Task::named(said)) {
+            Some(task) if kind.serves(task) => task,
+            Some(_) => {
+                return Err(Error::usage(format!("task {said} for {scope}, whose layers are {kind:?}")));
+            }
+            None => {
+                let likely = kind.likely();
+                if !said.is_empty() {
+                    warnings
+                        .push(format!("{scope}: task \"{said}\" is not known; taken for {}", likely.name()));
+                } else if kind.serves(Task::Regress) {
+                    warnings.push(format!(
+                        "{scope}: its tensors fit bin_segment and regress; taken for bin_segment, --set tasks=regress \
+                         says otherwise"
+                    ));
+                }
+                likely
+            }
+        };
+        let loss = losses.get(k).map(String::as_str).unwrap_or("");
+        let listed =
+            categories.get(k).map(|c| c.split(',').map(str::trim).filter(|c| !c.is_empty()).collect());
+        let listed: Vec<&str> = match (listed, known) {
+            (Some(listed), _) if !Vec::<&str>::is_empty(&listed) => listed,
+            (_, Some(known)) => known.categories.to_vec(),
+            _ => Vec::new(),
+        };
+        let outputs = kind.outputs();
+        let fit = listed.len() == outputs;
+        if !fit && !listed.is_empty() {
+            warnings
+                .push(format!("{scope}: {} categories named for {outputs} outputs; left out", listed.len()));
+        }
+        heads.push(Head {
+            index: k,
+            scope,
+            kind,
+            task,
+            name: known.map_or(String::new(), |known| known.name.to_string()),
+            categories: if fit { listed.into_iter().map(String::from).collect() } else { Vec::new() },
+            exclusive: match task {
+                Task::Segment => true,
+                Task::Classification => loss.is_empty() || loss == "cross_entropy",
+                _ => loss == "cross_entropy",
+            },
+        });
+    }
+    Ok(heads)
+}
+
+/// Tasks of the published model that has just these heads; none unless there is exactly one.
+fn published(kinds: &[(usize, HeadKind, String)]) -> &'static [&'static str] {
+    let fit = |tasks: &[&str], (index, kind, _): &(usize, HeadKind, String)| {
+        let known = tasks.get(*index).and_then(|task| tasks::known(task));
+        known.is_some_and(|k| kind.serves(k.task) && kind.outputs() == k.categories.len().max(1))
+    };
+    let mut found = tasks::heads_of_published()
+        .filter(|tasks| tasks.len() == kinds.len() && kinds.iter().all(|kind| fit(tasks, kind)));
+    match (found.next(), found.next()) {
+        (Some(tasks), None) => tasks,
+        _ => &[],
+    }
+}
+
+/// The parts of an option with one per head, those that the file lacks among them; none when it is not
+/// told or, from a file, lists too few.
+fn told(
+    options: &Options,
+    key: &str,
+    separator: char,
+    heads: usize,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<String>> {
+    let Some(text) = options.text(key) else { return Ok(Vec::new()) };
+    let parts: Vec<String> = text.split(separator).map(|part| part.trim().to_string()).collect();
+    if parts.len() < heads {
+        options.contradiction(key, &format!("{heads} heads"), warnings)?;
+        return Ok(Vec::new());
+    }
+    Ok(parts)
+}
+
+impl Head {
+    /// The head's result of maps, finest first; `None` for detectors, which give several. Parameters
+    /// are asked for within the current scope.
+    pub fn build<'b>(&self, b: &'b Builder, maps: &[Var<'b>]) -> Option<Var<'b>> {
+        let (first, last) = (*maps.first()?, *maps.last()?);
+        let y = match self.kind {
+            HeadKind::Dense { layers, outputs } => {
+                let x = convolved(b, first, layers);
+                conv(b, &format!("layers.{layers}"), x, outputs, 3, Conv2d::same(3))
+            }
+            HeadKind::Largest { layers, outputs } => {
+                linear(b, "extra", pixels(convolved(b, first, layers)).max(2), outputs)
+            }
+            HeadKind::Mean { outputs } => linear(b, "layer", pixels(last).mean(2), outputs),
+            HeadKind::Detector { .. } => return None,
+        };
+        Some(match self.task {
+            Task::Regress => y.scale(REGRESS_SCALE).reshape(&[y.dim(0), y.dim(2), y.dim(3)]),
+            _ if self.exclusive => y.softmax(1),
+            _ => y.sigmoid(),
+        })
+    }
+}
+
+/// Convolutions that keep the number of channels, each with ReLU.
+fn convolved<'b>(b: &'b Builder, x: Var<'b>, layers: usize) -> Var<'b> {
+    (0..layers).fold(x, |x, k| conv(b, &format!("layers.{k}.0"), x, x.dim(1), 3, Conv2d::same(3)).relu())
+}
+
+/// An image batch with its pixels along one axis.
+fn pixels(x: Var<'_>) -> Var<'_> {
+    x.reshape(&[x.dim(0), x.dim(1), x.dim(2) * x.dim(3)])
+}

@@ -1,0 +1,50 @@
+//! The Satlas networks against what the reference recorded: each fixture's weights are written as a
+//! `.pth`, its configuration as the file that `--config` takes.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
+
+mod fixtures;
+mod weights;
+
+use fixtures::{fixtures, Fixture};
+
+#[test]
+fn backbones() {
+    let Some(fixtures) = fixtures("backbone", 10) else { return };
+    for fixture in &fixtures {
+        fixture.check_features(&fixture.run(2));
+    }
+}
+
+#[test]
+fn dense_models() {
+    let Some(fixtures) = fixtures("model", 9) else { return };
+    for fixture in fixtures.iter().filter(|f| f.has("head0.npy")) {
+        fixture.check_heads(&fixture.run(2), 0..10);
+    }
+}
+
+#[test]
+fn one_thread_and_many_give_the_same_bits() {
+    let Some(fixtures) = fixtures("backbone", 10) else { return };
+    let odd = fixtures.iter().find(|f| f.name.ends_with("33x47")).unwrap();
+    let runs = [1, 2, 3].map(|threads| odd.run(threads));
+    assert!(runs.iter().all(|run| *run == runs[0]));
+}
+
+/// Published sizes: backbone and neck maps through taps, and the heads that were recorded.
+#[test]
+fn full_sizes() {
+    let Some(fixtures) = fixtures("fullsize", 5) else { return };
+    for fixture in &fixtures {
+        let taps: Vec<String> = (0..4).map(|k| format!("backbone.{k}")).collect();
+        let run = fixture.run_with(2, &taps);
+        for level in 0..4 {
+            let wanted = fixture.array(&format!("backbone{level}_ch0-7.npy")).unwrap();
+            let got = Fixture::result(&run, &format!("backbone.{level}"));
+            let error = fixture.error(&format!("backbone{level}"));
+            fixture.compare(&format!("backbone{level}"), &fixtures::first_channels(got, 8), &wanted, error);
+        }
+        fixture.check_heads(&run, 0..20);
+    }
+}
