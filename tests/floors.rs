@@ -32,6 +32,22 @@ const ORDER: &[&str] = &[
     "cli",
 ];
 
+/// All that knows of tensors and networks and is below the engine.
+const NETWORKS: &[&str] = &[
+    "tensor",
+    "memory",
+    "kernel",
+    "ops",
+    "graph",
+    "passes",
+    "plan",
+    "reference",
+    "cpu",
+    "cuda",
+    "weights",
+    "models",
+];
+
 /// Modules that must not see some of those below them.
 const BLIND: &[(&str, &[&str])] = &[
     ("reference", &["ops", "graph", "passes"]),
@@ -39,41 +55,10 @@ const BLIND: &[(&str, &[&str])] = &[
     ("cuda", &["ops", "graph", "passes", "reference", "cpu"]),
     ("weights", &["memory", "kernel", "ops", "graph", "passes", "plan", "reference", "cpu", "cuda"]),
     ("models", &["memory", "passes", "plan", "reference", "cpu", "cuda"]),
-    (
-        "tile",
-        &[
-            "tensor",
-            "memory",
-            "kernel",
-            "ops",
-            "graph",
-            "passes",
-            "plan",
-            "reference",
-            "cpu",
-            "cuda",
-            "weights",
-            "models",
-        ],
-    ),
-    (
-        "raster",
-        &[
-            "tensor",
-            "memory",
-            "kernel",
-            "ops",
-            "graph",
-            "passes",
-            "plan",
-            "reference",
-            "cpu",
-            "cuda",
-            "weights",
-            "models",
-        ],
-    ),
-    ("pipeline", &["kernel", "ops", "graph", "passes", "reference", "cpu", "cuda"]),
+    ("tile", NETWORKS),
+    ("raster", NETWORKS),
+    ("demo", NETWORKS),
+    ("pipeline", &["memory", "kernel", "ops", "graph", "passes", "plan", "reference", "cpu", "cuda"]),
 ];
 
 /// Files and folders that may hold `unsafe`: maps of files, the arena, kernels, the CUDA driver, the JP2 binding.
@@ -105,6 +90,12 @@ fn sources() -> Vec<(String, String)> {
     let root = source_folder();
     let name = |p: &Path| p.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
     paths.iter().map(|p| (name(p), fs::read_to_string(p).unwrap())).collect()
+}
+
+/// Fails with the list of what is wrong with any file.
+fn check(faults: impl Fn(&str, &str) -> Vec<String>) {
+    let wrong: Vec<String> = sources().iter().flat_map(|(path, text)| faults(path, text)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// The part of a file that is not its tests.
@@ -150,27 +141,24 @@ fn every_module_has_a_floor() {
 
 #[test]
 fn arrows_point_down() {
-    let mut wrong = Vec::new();
-    for (path, text) in sources() {
-        let from = module(&path);
-        let Some(floor) = ORDER.iter().position(|m| *m == from) else { continue };
+    check(|path, text| {
+        let from = module(path);
+        let Some(floor) = ORDER.iter().position(|m| *m == from) else { return Vec::new() };
         let blind = BLIND.iter().find(|(m, _)| *m == from).map_or(&[][..], |(_, not)| not);
-        for to in used(shipped(&text)) {
-            let up = ORDER.iter().position(|m| *m == to).unwrap() > floor;
-            if up || blind.contains(&to.as_str()) {
-                wrong.push(format!("{path} uses {to}"));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+        let above = |to: &str| ORDER.iter().position(|m| *m == to).unwrap() > floor;
+        let used = used(shipped(text)).into_iter();
+        used.filter(|to| above(to) || blind.contains(&to.as_str()))
+            .map(|to| format!("{path} uses {to}"))
+            .collect()
+    });
 }
 
 #[test]
 fn unsafe_stays_where_it_is_allowed_and_says_why() {
-    let mut wrong = Vec::new();
-    for (path, text) in sources() {
+    check(|path, text| {
         let allowed = UNSAFE.iter().any(|place| path.starts_with(place));
         let lines: Vec<&str> = text.lines().collect();
+        let mut wrong = Vec::new();
         for (k, line) in lines.iter().enumerate() {
             let words: Vec<&str> = code(line).split(|c: char| !c.is_alphanumeric() && c != '_').collect();
             if !words.contains(&"unsafe") || line.contains("unsafe_op_in_unsafe_fn") {
@@ -185,21 +173,20 @@ fn unsafe_stays_where_it_is_allowed_and_says_why() {
                 wrong.push(format!("{path}:{} unsafe without its reason", k + 1));
             }
         }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+        wrong
+    });
 }
 
 #[test]
 fn files_are_short_and_say_what_they_are_for() {
-    let mut wrong = Vec::new();
-    for (path, text) in sources() {
-        if !text.starts_with("//!") {
-            wrong.push(format!("{path} does not say what it is responsible for"));
-        }
+    check(|path, text| {
         let lines = text.lines().count();
-        if lines > LONGEST {
-            wrong.push(format!("{path} has {lines} lines (at most {LONGEST})"));
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+        let silent = !text.starts_with("//!");
+        let long = lines > LONGEST;
+        let wrong = [
+            silent.then(|| format!("{path} does not say what it is responsible for")),
+            long.then(|| format!("{path} has {lines} lines (at most {LONGEST})")),
+        ];
+        wrong.into_iter().flatten().collect()
+    });
 }

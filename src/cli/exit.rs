@@ -1,4 +1,4 @@
-//! Exit codes, documented in the README: useful to schedulers, stable between releases.
+//! Exit codes, documented in docs/running.md: useful to schedulers, stable between releases.
 
 use std::process::ExitCode;
 

@@ -11,8 +11,14 @@ use crate::engine::{forward, DevicePick, Engine};
 use crate::error::{InFile, Result};
 use crate::util::npy;
 
+const EXAMPLES: &str = "\
+Examples:
+  swath forward -m esrgan_8S2.pth -i x.npy -o y.npz
+  swath forward -m srcnn.pth --set output_size=160 -i x.npy -o y.npz --tap encoder";
+
 /// Runs a network on a raw tensor and writes every output by name.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,

@@ -8,19 +8,27 @@ mod info;
 mod interrupt;
 mod model;
 mod print;
+mod run_file;
 mod upscale;
 pub mod values;
 mod weights;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::Result;
 
+const EXAMPLES: &str = "\
+Examples:
+  swath demo
+  swath upscale S2A_*.SAFE S2B_*.SAFE -m esrgan_8S2.pth -o sharp.tif
+  swath info esrgan_8S2.pth
+  swath help upscale";
+
 /// Super-resolves and reads satellite scenes with published neural networks.
 #[derive(Debug, Parser)]
-#[command(name = "swath", version, about, max_term_width = 110)]
+#[command(name = "swath", version, about, max_term_width = 80, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,11 +45,28 @@ enum Command {
     Weights(weights::Args),
 }
 
+/// The command line: all commands, each with the flags that all have.
+fn program() -> clap::Command {
+    Cli::command().arg(run_file::flag())
+}
+
 /// Parses the process's arguments and runs the command.
 pub fn main() -> ExitCode {
-    match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit::report(&error),
+    let program = program();
+    let (words, file) = match run_file::expand(std::env::args_os().collect(), &program) {
+        Ok(expanded) => expanded,
+        Err(error) => return exit::report(&error),
+    };
+    let parsed = program.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed.map(run) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => exit::report(&error),
+        Err(error) => {
+            if let Some(file) = file.filter(|_| error.use_stderr()) {
+                eprintln!("swath: with the flags of {}:", file.display());
+            }
+            error.exit()
+        }
     }
 }
 

@@ -10,8 +10,15 @@ use super::print::say;
 use crate::engine::LoadedModel;
 use crate::error::{Error, InFile, Kind, Result};
 
+const EXAMPLES: &str = "\
+Examples:
+  swath weights inspect esrgan_8S2.pth --stats
+  swath weights convert esrgan_8S2.pth esrgan_8S2.safetensors
+  swath weights diff esrgan_8S2.pth finetuned.pth";
+
 /// Looks into weights files, converts and compares them. Nothing in them is ever executed.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

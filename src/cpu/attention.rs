@@ -60,6 +60,12 @@ pub(super) fn scratch_len(p: &WindowAttentionParams, threads: usize) -> usize {
 }
 
 impl WindowBias {
+    /// Elements of a bias.
+    pub fn len(p: &WindowAttentionParams) -> usize {
+        let sizes = Sizes::new(p);
+        p.heads as usize * sizes.tokens * sizes.keys
+    }
+
     /// Spreads `table` (heads, (2w - 1)²) over queries and keys.
     ///
     /// # Errors
@@ -69,7 +75,7 @@ impl WindowBias {
         if table.len() != p.heads as usize * p.bias_len() {
             return Err(Error::shape(format!("window attention: a bias of {} elements", table.len())));
         }
-        let mut spread = Vec::with_capacity(p.heads as usize * sizes.tokens * sizes.keys);
+        let mut spread = Vec::with_capacity(Self::len(p));
         for head in table.chunks_exact(p.bias_len()) {
             for query in 0..sizes.tokens {
                 let at = |key: usize| p.bias_at([query / w, query % w], [key / w, key % w]);

@@ -74,6 +74,15 @@ impl PackedPhases {
         Ok(Self(phases(p).map(pack).collect::<Result<_>>()?))
     }
 
+    /// Elements of packed weights, padding included.
+    ///
+    /// # Errors
+    /// `Shape` or `Limit` when the parameters are no transposed convolution.
+    pub fn len(p: &ConvTranspose2dParams) -> Result<usize> {
+        p.check()?;
+        phases(p).map(|(_, conv)| Ok(PackedConv::form(&conv)?.1)).sum()
+    }
+
     /// Elements of scratch that [`PackedPhases::run`] needs on so many threads.
     ///
     /// # Errors

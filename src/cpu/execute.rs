@@ -7,6 +7,7 @@ use super::attention::{self, WindowBias};
 use super::blur::{self, BlurWeights};
 use super::conv::{Operands, PackedConv};
 use super::conv_transpose::PackedPhases;
+use super::effort::threads_worth;
 use super::matmul::PackedMatmul;
 use super::pool::Pool;
 use super::resize::{self, ResizeTables};
@@ -14,7 +15,7 @@ use super::{map, norm, pooling, reduce};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
-use crate::plan::Choice;
+use crate::plan::{Choice, Packed};
 use crate::Result;
 
 /// Tables and packed weights of one call. Steps that read the same weights share them.
@@ -36,25 +37,14 @@ pub(super) enum Prepared {
     Blur(Arc<BlurWeights>),
 }
 
-/// The operand that is packed at load and not read afterwards.
-pub(super) fn packed_operand(kernel: &Kernel) -> Option<usize> {
-    match kernel {
-        Kernel::Conv2d(_) | Kernel::ConvTranspose2d(_) | Kernel::Matmul(_) => Some(1),
-        Kernel::WindowAttention(_) => Some(2),
-        _ => None,
-    }
-}
-
 impl Prepared {
-    /// Tables of a call; `weights` gives its [`packed_operand`].
-    pub fn new(kernel: &Kernel, weights: impl FnOnce() -> Result<Vec<f32>>) -> Result<Self> {
+    /// Tables of a call; `weights` are its packed operand's values.
+    pub fn new(kernel: &Kernel, weights: &[f32]) -> Result<Self> {
         Ok(match kernel {
-            Kernel::Conv2d(p) => Prepared::Conv(Arc::new(PackedConv::new(p, &weights()?)?)),
-            Kernel::ConvTranspose2d(p) => {
-                Prepared::ConvTranspose(Arc::new(PackedPhases::new(p, &weights()?)?))
-            }
-            Kernel::Matmul(p) => Prepared::Matmul(Arc::new(PackedMatmul::new(p, &weights()?)?)),
-            Kernel::WindowAttention(p) => Prepared::Attention(Arc::new(WindowBias::new(p, &weights()?)?)),
+            Kernel::Conv2d(p) => Prepared::Conv(Arc::new(PackedConv::new(p, weights)?)),
+            Kernel::ConvTranspose2d(p) => Prepared::ConvTranspose(Arc::new(PackedPhases::new(p, weights)?)),
+            Kernel::Matmul(p) => Prepared::Matmul(Arc::new(PackedMatmul::new(p, weights)?)),
+            Kernel::WindowAttention(p) => Prepared::Attention(Arc::new(WindowBias::new(p, weights)?)),
             Kernel::Resize(p) => Prepared::Resize(Arc::new(ResizeTables::new(p)?)),
             Kernel::Blur(p) => Prepared::Blur(Arc::new(BlurWeights::new(p))),
             _ => Prepared::None,
@@ -62,7 +52,7 @@ impl Prepared {
     }
 }
 
-/// Implementations of this device.
+/// Implementations of this device. A convolution goes by the name of the register tile it gets.
 const IMPLS: &[Impl] = &[
     Impl::always("conv2d_fwd", "conv2d_fwd_f32__direct"),
     Impl::always("map_fwd", "map_fwd_f32__runs"),
@@ -79,16 +69,32 @@ const IMPLS: &[Impl] = &[
 
 /// The implementation of a kernel on so many threads.
 pub(super) fn choose(kernel: &Kernel, threads: usize) -> Result<Choice> {
-    let entry = registry::choose(IMPLS, kernel)?.entry;
-    let workspace = match kernel {
-        Kernel::Conv2d(p) => PackedConv::scratch_len(p, threads)?,
-        Kernel::ConvTranspose2d(p) => PackedPhases::scratch_len(p, threads)?,
-        Kernel::Matmul(p) => PackedMatmul::scratch_len(p, threads)?,
-        Kernel::WindowAttention(p) => attention::scratch_len(p, threads),
-        Kernel::Blur(p) => blur::scratch_len(p),
-        _ => 0,
-    };
-    Ok(Choice { entry, workspace })
+    let threads = threads.min(threads_worth(kernel));
+    let mut choice = Choice { entry: registry::choose(IMPLS, kernel)?.entry, workspace: 0, packed: None };
+    match kernel {
+        Kernel::Conv2d(p) => {
+            let (entry, len) = PackedConv::form(p)?;
+            choice.entry = entry;
+            choice.workspace = PackedConv::scratch_len(p, threads)?;
+            choice.packed = Some(Packed { operand: 1, len, variant: p.groups });
+        }
+        Kernel::ConvTranspose2d(p) => {
+            choice.workspace = PackedPhases::scratch_len(p, threads)?;
+            let variant = p.pad << 16 | p.stride;
+            choice.packed = Some(Packed { operand: 1, len: PackedPhases::len(p)?, variant });
+        }
+        Kernel::Matmul(p) => {
+            choice.workspace = PackedMatmul::scratch_len(p, threads)?;
+            choice.packed = Some(Packed { operand: 1, len: PackedMatmul::len(p)?, variant: 0 });
+        }
+        Kernel::WindowAttention(p) => {
+            choice.workspace = attention::scratch_len(p, threads);
+            choice.packed = Some(Packed { operand: 2, len: WindowBias::len(p), variant: p.window });
+        }
+        Kernel::Blur(p) => choice.workspace = blur::scratch_len(p),
+        _ => {}
+    }
+    Ok(choice)
 }
 
 /// Runs one call.
@@ -103,6 +109,7 @@ pub(super) unsafe fn run(
     scratch: &mut [f32],
     pool: &Pool,
 ) -> Result<()> {
+    let pool = &pool.at_most(threads_worth(kernel));
     // SAFETY: as this function's.
     unsafe {
         match (kernel, prepared) {

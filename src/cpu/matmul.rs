@@ -51,6 +51,10 @@ struct Finish {
     residual: Option<*const f32>,
 }
 
+fn packed_len(p: &MatmulParams, tile: &Tile) -> usize {
+    (p.n as usize).next_multiple_of(tile.columns) * p.k as usize
+}
+
 /// Weights, laid out for one instruction set.
 pub(super) struct PackedMatmul {
     tile: &'static Tile,
@@ -70,7 +74,7 @@ impl PackedMatmul {
         if weights.len() != n * k {
             return Err(Error::shape(format!("matmul: {} weights, {} wanted", weights.len(), n * k)));
         }
-        let mut panels = vec![0.0; n.div_ceil(tile.columns) * k * tile.columns];
+        let mut panels = vec![0.0; packed_len(p, tile)];
         for (column, row) in weights.chunks_exact(k.max(1)).enumerate() {
             let start = column / tile.columns * k * tile.columns + column % tile.columns;
             for (i, &w) in row.iter().enumerate() {
@@ -78,6 +82,14 @@ impl PackedMatmul {
             }
         }
         Ok(Self { tile, n, k, panels })
+    }
+
+    /// Elements of packed weights, padding included.
+    ///
+    /// # Errors
+    /// `Device` when the instruction set has no kernel.
+    pub fn len(p: &MatmulParams) -> Result<usize> {
+        Ok(packed_len(p, Tile::of(Isa::current()?)?))
     }
 
     /// Elements of scratch that [`PackedMatmul::run`] needs on so many threads.

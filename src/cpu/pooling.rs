@@ -1,6 +1,7 @@
 //! Pooling over windows, row by row.
 
 use super::args::Args;
+use super::planes::Planes;
 use super::pool::Pool;
 use crate::kernel::pool::PoolParams;
 
@@ -9,19 +10,15 @@ use crate::kernel::pool::PoolParams;
 /// # Safety
 /// As [`Args`] says, and no element of y is one of x.
 pub(super) unsafe fn run(p: &PoolParams, args: &Args, pool: &Pool) {
-    let (h_in, w_in, h, w) = (p.h_in as usize, p.w_in as usize, p.h_out as usize, p.w_out as usize);
-    let planes = p.batch as usize * p.channels as usize;
-    pool.run(planes * h, |part| {
-        let (plane, row) = (part / h, part % h);
-        let (n, c) = (plane / p.channels as usize, plane % p.channels as usize);
-        // SAFETY: plane c of image n lies within the spans of x and y; each part has its own row.
-        let (x, y) = unsafe {
-            let x = args.x[0].add(n * p.x_batch_stride as usize + c * h_in * w_in);
-            let y = args.y.add(n * p.y_batch_stride as usize + (c * h + row) * w);
-            (std::slice::from_raw_parts(x, h_in * w_in), std::slice::from_raw_parts_mut(y, w))
-        };
-        pool_row(p, x, row, y);
-    });
+    let planes = Planes {
+        batch: p.batch,
+        channels: p.channels,
+        x: [p.h_in, p.w_in],
+        y: [p.h_out, p.w_out],
+        batch_strides: [p.x_batch_stride, p.y_batch_stride],
+    };
+    // SAFETY: as this function's; the extents are the contract's.
+    unsafe { planes.for_rows(args, pool, |x, row, y| pool_row(p, x, row, y)) }
 }
 
 fn pool_row(p: &PoolParams, x: &[f32], row: usize, y: &mut [f32]) {

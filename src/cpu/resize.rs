@@ -1,6 +1,7 @@
 //! Resizing of images, row by row, with taps looked up in tables made at load.
 
 use super::args::Args;
+use super::planes::Planes;
 use super::pool::Pool;
 use crate::kernel::resize::{ResizeMode, ResizeParams};
 use crate::Result;
@@ -35,17 +36,15 @@ impl ResizeTables {
 /// # Safety
 /// As [`Args`] says, and no element of y is one of x; `tables` were made for `p`.
 pub(super) unsafe fn run(p: &ResizeParams, tables: &ResizeTables, args: &Args, pool: &Pool) {
-    let (h_in, w_in, h, w) = (p.h_in as usize, p.w_in as usize, p.h_out as usize, p.w_out as usize);
-    let planes = p.batch as usize * p.channels as usize;
-    pool.run(planes * h, |part| {
-        let (plane, row) = (part / h, part % h);
-        let (n, c) = (plane / p.channels as usize, plane % p.channels as usize);
-        // SAFETY: plane c of image n lies within the spans of x and y; each part has its own row.
-        let (x, y) = unsafe {
-            let x = args.x[0].add(n * p.x_batch_stride as usize + c * h_in * w_in);
-            let y = args.y.add(n * p.y_batch_stride as usize + (c * h + row) * w);
-            (std::slice::from_raw_parts(x, h_in * w_in), std::slice::from_raw_parts_mut(y, w))
-        };
+    let planes = Planes {
+        batch: p.batch,
+        channels: p.channels,
+        x: [p.h_in, p.w_in],
+        y: [p.h_out, p.w_out],
+        batch_strides: [p.x_batch_stride, p.y_batch_stride],
+    };
+    let w_in = p.w_in as usize;
+    let row = |x: &[f32], row: usize, y: &mut [f32]| {
         let tap = &tables.rows[row];
         let line = |i: usize| &x[tap.index[i] as usize * w_in..][..w_in];
         match tables.mode {
@@ -53,7 +52,9 @@ pub(super) unsafe fn run(p: &ResizeParams, tables: &ResizeTables, args: &Args, p
             ResizeMode::Bilinear => weighted([line(0), line(1)], tap, &tables.columns, y),
             ResizeMode::Bicubic => weighted([0, 1, 2, 3].map(line), tap, &tables.columns, y),
         }
-    });
+    };
+    // SAFETY: as this function's; the extents are the contract's.
+    unsafe { planes.for_rows(args, pool, row) }
 }
 
 fn nearest(columns: &[Tap], x: &[f32], y: &mut [f32]) {

@@ -69,7 +69,7 @@ pub(super) fn choose(kernel: &Kernel) -> Result<Choice> {
         p.check()?;
     }
     let entry = registry::choose(&IMPLS, kernel)?.entry;
-    Ok(Choice { entry, workspace: (find(entry)?.workspace)(kernel) })
+    Ok(Choice { entry, workspace: (find(entry)?.workspace)(kernel), packed: None })
 }
 
 /// The implementation of that name.

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use super::options::Options;
 use super::spec::{InputSpec, OutputSpec, Overlap};
-use super::{highresnet, rrdbnet, satlas, srcnn};
+use super::{highresnet, rrdbnet, satlas, srcnn, worldstrat};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::weights::{Names, Rename};
@@ -91,7 +91,7 @@ pub fn recognise(names: &Names, options: &Options, warnings: &mut Vec<String>) -
     };
     let told = FAMILIES.iter().find(|f| f.id.eq_ignore_ascii_case(said) || f.types.contains(&said));
     match (told, detected) {
-        (Some(told), Some(found)) if told.id != found.id && !srcnn::may_be_either(names) => {
+        (Some(told), Some(found)) if told.id != found.id && !worldstrat::may_be_either(names) => {
             options.contradiction("type", found.types.first().unwrap_or(&found.id), warnings)?;
             Ok(found)
         }

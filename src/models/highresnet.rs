@@ -5,9 +5,8 @@
 use super::build::one_output;
 use super::family::{Alias, Family, Network, Outputs};
 use super::options::Options;
-use super::spec::{Frames, InputSpec, OutputSpec, Overlap};
-use super::srcnn::{frames_of_mixer, is_worldstrat};
-use super::worldstrat::{self, as_series, conv, prelu, residual, Common};
+use super::spec::{InputSpec, OutputSpec, Overlap};
+use super::worldstrat::{self, as_series, conv, frames_of_mixer, is_worldstrat, prelu, residual, Common};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::weights::Names;
@@ -94,19 +93,11 @@ impl Network for HighResNet {
     }
 
     fn input(&self) -> InputSpec {
-        InputSpec {
-            frames: frame_range(self.rounds),
-            default_frames: self.revisits,
-            channels: self.common.channels,
-            bands: self.common.bands.clone(),
-            layout: Frames::Apart,
-            multiple: 1,
-            min_side: self.common.min_side(),
-        }
+        self.common.input(frame_range(self.rounds), self.revisits)
     }
 
     fn output(&self) -> OutputSpec {
-        OutputSpec { channels: self.common.out_channels, scale: self.common.zoom }
+        self.common.output()
     }
 
     fn build<'b>(&self, b: &'b Builder, x: Var<'b>) -> Outputs<'b> {

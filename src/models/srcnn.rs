@@ -4,8 +4,8 @@
 use super::build::one_output;
 use super::family::{Alias, Family, Network, Outputs};
 use super::options::Options;
-use super::spec::{Frames, InputSpec, OutputSpec, Overlap};
-use super::worldstrat::{self, as_series, double_conv, residual, Common};
+use super::spec::{InputSpec, OutputSpec, Overlap};
+use super::worldstrat::{self, as_series, double_conv, frames_of_mixer, is_worldstrat, residual, Common};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::weights::Names;
@@ -25,23 +25,6 @@ pub const FAMILY: Family = Family {
     overlap: Overlap::Exact,
     configure: |names, options, warnings| Ok(Box::new(Srcnn::configure(names, options, warnings)?)),
 };
-
-/// Whether the names are SRCNN's or HighResNet's.
-pub(super) fn is_worldstrat(names: &Names) -> bool {
-    names.contains("encoder.doubleconv2d.0.weight") && names.contains("sr.upsample.1.weight")
-}
-
-/// Whether SRCNN and HighResNet cannot be told apart: one frame, and no layer of the fusion saved.
-pub(super) fn may_be_either(names: &Names) -> bool {
-    is_worldstrat(names) && !names.has_prefix("fusion.") && frames_of_mixer(names) == Some(1)
-}
-
-/// T, by the input of the convolution that mixes all frames.
-pub(super) fn frames_of_mixer(names: &Names) -> Option<usize> {
-    let mixer = ["doubleconv2d.doubleconv2d.0.weight", "fusion.0.doubleconv2d.0.weight"];
-    let [hidden, stacked, ..] = mixer.iter().find_map(|name| names.conv(name).ok())?;
-    (stacked % hidden == 0).then_some(stacked / hidden)
-}
 
 /// SRCNN's numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,19 +73,11 @@ impl Network for Srcnn {
     }
 
     fn input(&self) -> InputSpec {
-        InputSpec {
-            frames: self.revisits..=self.revisits,
-            default_frames: self.revisits,
-            channels: self.common.channels,
-            bands: self.common.bands.clone(),
-            layout: Frames::Apart,
-            multiple: 1,
-            min_side: self.common.min_side(),
-        }
+        self.common.input(self.revisits..=self.revisits, self.revisits)
     }
 
     fn output(&self) -> OutputSpec {
-        OutputSpec { channels: self.common.out_channels, scale: self.common.zoom }
+        self.common.output()
     }
 
     fn build<'b>(&self, b: &'b Builder, x: Var<'b>) -> Outputs<'b> {

@@ -1,9 +1,11 @@
 //! What SRCNN and HighResNet share: they take frames apart, encode each by the same two
 //! convolutions, and end in the same pixel-shuffle head. All their convolutions reflect the border.
 
+use std::ops::RangeInclusive;
+
 use super::bands::frame_bands;
 use super::options::Options;
-use super::spec::Band;
+use super::spec::{Band, Frames, InputSpec, OutputSpec};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::ops::Conv2d;
@@ -25,6 +27,23 @@ pub(super) const OPTIONS: &[&str] = &[
     "output_size",
     "use_reference_frame",
 ];
+
+/// Whether the names are SRCNN's or HighResNet's.
+pub(super) fn is_worldstrat(names: &Names) -> bool {
+    names.contains("encoder.doubleconv2d.0.weight") && names.contains("sr.upsample.1.weight")
+}
+
+/// Whether SRCNN and HighResNet cannot be told apart: one frame, and no layer of the fusion saved.
+pub(super) fn may_be_either(names: &Names) -> bool {
+    is_worldstrat(names) && !names.has_prefix("fusion.") && frames_of_mixer(names) == Some(1)
+}
+
+/// T, by the input of the convolution that mixes all frames.
+pub(super) fn frames_of_mixer(names: &Names) -> Option<usize> {
+    let mixer = ["doubleconv2d.doubleconv2d.0.weight", "fusion.0.doubleconv2d.0.weight"];
+    let [hidden, stacked, ..] = mixer.iter().find_map(|name| names.conv(name).ok())?;
+    (stacked % hidden == 0).then_some(stacked / hidden)
+}
 
 /// Numbers of either network.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +102,24 @@ impl Common {
             options.agree(key, derived, warnings)?;
         }
         Ok(Self { channels, bands, reference_frame, hidden, kernel, zoom, head_kernel, out_channels })
+    }
+
+    /// What the network takes, on so many frames.
+    pub(super) fn input(&self, frames: RangeInclusive<usize>, default_frames: usize) -> InputSpec {
+        InputSpec {
+            frames,
+            default_frames,
+            channels: self.channels,
+            bands: self.bands.clone(),
+            layout: Frames::Apart,
+            multiple: 1,
+            min_side: self.min_side(),
+        }
+    }
+
+    /// What it gives.
+    pub(super) fn output(&self) -> OutputSpec {
+        OutputSpec { channels: self.out_channels, scale: self.zoom }
     }
 
     /// Smallest side that the reflections allow.

@@ -14,6 +14,19 @@ pub struct Choice {
     pub entry: &'static str,
     /// Elements of scratch it needs.
     pub workspace: usize,
+    /// The operand it reads in a form of its own.
+    pub packed: Option<Packed>,
+}
+
+/// An operand, a constant, that an implementation packs at load and does not read as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packed {
+    /// Its position.
+    pub operand: usize,
+    /// Elements when packed, padding included.
+    pub len: usize,
+    /// What else the packed form depends on beside the constant and the implementation.
+    pub variant: u32,
 }
 
 /// A device's kernels, asked while a plan is made.

@@ -1,5 +1,6 @@
-//! A plan as text: steps with their places, and the memory they need.
+//! A plan as text: steps with their places, how often each kernel runs, and the memory they need.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Plan, Region, Slot};
@@ -90,6 +91,17 @@ impl fmt::Display for Kernel {
     }
 }
 
+impl Plan {
+    /// An operand's place; a parameter goes by its name.
+    fn operand(&self, slot: &Slot) -> String {
+        let constant = match *slot {
+            Slot { region: Region::Const(k), offset: 0 } => self.constants.get(k),
+            _ => None,
+        };
+        constant.and_then(|c| c.name.clone()).unwrap_or_else(|| slot.to_string())
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (region, ports) in [("input", &self.inputs), ("output", &self.outputs)] {
@@ -102,7 +114,7 @@ impl fmt::Display for Plan {
         }
         for (when, steps) in [("load", &self.load_steps), ("run", &self.steps)] {
             for step in steps {
-                let ins: Vec<String> = step.operands.iter().map(Slot::to_string).collect();
+                let ins: Vec<String> = step.operands.iter().map(|slot| self.operand(slot)).collect();
                 writeln!(
                     f,
                     "{when} {} [{}] {} = ({}) {}",
@@ -114,6 +126,10 @@ impl fmt::Display for Plan {
                 )?;
             }
         }
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        self.steps.iter().for_each(|s| *counts.entry(s.choice.entry).or_default() += 1);
+        let kernels: Vec<String> = counts.iter().map(|(entry, count)| format!("{count} {entry}")).collect();
+        writeln!(f, "kernels: {}", kernels.join(", "))?;
         let m = self.memory();
         writeln!(
             f,

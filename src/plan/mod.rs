@@ -11,8 +11,10 @@ mod offsets;
 mod storage;
 
 pub use compile::compile;
-pub use device::{Choice, Device, Kernels, Session};
+pub use device::{Choice, Device, Kernels, Packed, Session};
 pub use offsets::{place, Block, Piece};
+
+use std::collections::HashSet;
 
 use crate::kernel::Kernel;
 use crate::tensor::{Shape, TensorStore};
@@ -55,6 +57,42 @@ pub struct Step {
     pub label: String,
 }
 
+/// A constant in the form an implementation reads; steps with equal ones share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Packing {
+    /// The constant.
+    pub constant: usize,
+    /// The implementation.
+    pub entry: &'static str,
+    /// What else it depends on.
+    pub variant: u32,
+    /// Elements.
+    pub len: usize,
+}
+
+impl Step {
+    /// Operands that are constants: position and constant.
+    pub fn constants(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.operands.iter().enumerate().filter_map(|(operand, slot)| match slot.region {
+            Region::Const(constant) => Some((operand, constant)),
+            _ => None,
+        })
+    }
+
+    /// The packed one among them.
+    pub fn packing(&self) -> Option<Packing> {
+        let Packed { operand, len, variant } = self.choice.packed?;
+        let (_, constant) = self.constants().find(|(k, _)| *k == operand)?;
+        Some(Packing { constant, entry: self.choice.entry, variant, len })
+    }
+
+    /// Those read as they are.
+    pub fn plain_constants(&self) -> impl Iterator<Item = usize> + '_ {
+        let packed = self.choice.packed.map(|packed| packed.operand);
+        self.constants().filter(move |(operand, _)| Some(*operand) != packed).map(|(_, constant)| constant)
+    }
+}
+
 /// A tensor that is fixed once weights are loaded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Constant {
@@ -76,7 +114,7 @@ pub struct Port {
 /// Bytes a plan needs, by class; known before anything is allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Memory {
-    /// Parameters that steps read; shared by all sessions of a loaded plan.
+    /// Parameters as steps read them, padding of packed ones included; shared by all sessions of a loaded plan.
     pub params: usize,
     /// Intermediates.
     pub arena: usize,
@@ -121,16 +159,12 @@ impl Plan {
     /// Bytes needed, by class.
     pub fn memory(&self) -> Memory {
         const ELEMENT: usize = std::mem::size_of::<f32>();
-        let mut read = vec![false; self.constants.len()];
-        for slot in self.steps.iter().flat_map(|s| &s.operands) {
-            if let Region::Const(k) = slot.region {
-                read[k] = true;
-            }
-        }
-        let params = self.constants.iter().zip(read).filter(|(_, read)| *read);
+        let packed: HashSet<Packing> = self.steps.iter().filter_map(Step::packing).collect();
+        let plain: HashSet<usize> = self.steps.iter().flat_map(Step::plain_constants).collect();
+        let plain = plain.into_iter().map(|k| self.region_len(Region::Const(k)));
         let io = self.inputs.iter().chain(&self.outputs);
         Memory {
-            params: params.map(|(c, _)| c.shape.numel() * ELEMENT).sum(),
+            params: packed.into_iter().map(|p| p.len).chain(plain).sum::<usize>() * ELEMENT,
             arena: self.arena * ELEMENT,
             workspace: self.workspace * ELEMENT,
             io: io.map(|p| p.shape.numel() * ELEMENT).sum(),

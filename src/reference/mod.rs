@@ -61,7 +61,7 @@ impl<T: Element> Kernels for Reference<T> {
             p.check()?;
         }
         let entry = registry::choose(IMPLS, kernel)?.entry;
-        Ok(Choice { entry, workspace: 0 })
+        Ok(Choice { entry, workspace: 0, packed: None })
     }
 }
 

@@ -100,9 +100,14 @@ impl PackedConv {
         self.tile.name
     }
 
-    /// Bytes of the packed weights.
-    pub fn bytes(&self) -> usize {
-        std::mem::size_of_val(self.weights.as_slice())
+    /// Name of the kernel that will run, and elements of its packed weights, padding included.
+    ///
+    /// # Errors
+    /// `Shape` or `Limit` when the parameters are no convolution.
+    pub fn form(params: &Conv2dParams) -> Result<(&'static str, usize)> {
+        params.check()?;
+        let tile = Tile::choose(Isa::current()?, params)?;
+        Ok((tile.name, packed_len(tile, params)))
     }
 
     /// Elements of scratch that [`PackedConv::run`] needs on so many threads. It depends on the
@@ -215,6 +220,12 @@ fn geometry(p: &Conv2dParams) -> [u32; 5] {
     [p.c_in, p.c_out, p.groups, p.kernel[0], p.kernel[1]]
 }
 
+/// Elements of packed weights.
+fn packed_len(tile: &Tile, params: &Conv2dParams) -> usize {
+    let c_out = (params.c_out / params.groups) as usize;
+    params.weight_len() / c_out * c_out.next_multiple_of(tile.rows)
+}
+
 /// Weights as group, block of output channels, input channel, tap, channel of the block; the last
 /// block of a group is filled up with zeros.
 fn pack(tile: &Tile, params: &Conv2dParams, weights: &[f32]) -> Vec<f32> {
@@ -222,7 +233,7 @@ fn pack(tile: &Tile, params: &Conv2dParams, weights: &[f32]) -> Vec<f32> {
     let (c_in, c_out) = (params.c_in as usize / groups, params.c_out as usize / groups);
     let taps = (params.kernel[0] * params.kernel[1]) as usize;
     let blocks = c_out.div_ceil(tile.rows);
-    let mut packed = vec![0.0; groups * blocks * c_in * taps * tile.rows];
+    let mut packed = vec![0.0; packed_len(tile, params)];
     for (channel, filter) in weights.chunks_exact(c_in * taps).enumerate() {
         let (group, o) = (channel / c_out, channel % c_out);
         let block = group * blocks + o / tile.rows;

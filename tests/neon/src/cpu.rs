@@ -4,5 +4,5 @@
 pub mod conv;
 #[path = "../../../src/cpu/isa.rs"]
 pub mod isa;
-#[path = "../../../src/cpu/pool.rs"]
+#[path = "../../../src/cpu/pool/mod.rs"]
 pub mod pool;

@@ -1,0 +1,264 @@
+//! Flags of `swath upscale` by what they are about, and the values they take.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use crate::cli::values::{epsg, numbers, ByteSize};
+use crate::engine::DevicePick;
+use crate::error::{Error, Result};
+use crate::pipeline::{OutputKind, OverlapChoice, ProgressMode};
+use crate::raster::cog::Compression;
+use crate::raster::crs::Bounds;
+use crate::raster::scene::{Extent, MercatorGrid, NodataChoice, OffsetChoice, SeriesOptions, Target, Window};
+use crate::raster::{GeoTransform, Georef, Jp2Decoder, OpenOptions};
+use crate::tile::Blend;
+
+/// What is read, and onto which grid.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Input")]
+pub struct InputArgs {
+    /// Bands in the network's order, e.g. tci,b08 (default: what the weights were trained on).
+    #[arg(long, value_delimiter = ',')]
+    bands: Vec<String>,
+    /// Only this part: west,south,east,north (pixels where a scene has no georeferencing).
+    #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true, value_parser = numbers::<4>)]
+    bbox: Option<[f64; 4]>,
+    /// Coordinate system of --bbox (default: the scene's).
+    #[arg(long, value_name = "EPSG", value_parser = epsg, requires = "bbox")]
+    bbox_crs: Option<u32>,
+    /// Coordinate system of files that carry none.
+    #[arg(long, value_name = "EPSG", value_parser = epsg)]
+    crs: Option<u32>,
+    /// Geotransform of files that carry none, in GDAL's order: x,dx,0,y,0,-dy.
+    #[arg(long, value_name = "X,DX,RX,Y,RY,DY", allow_hyphen_values = true, value_parser = numbers::<6>)]
+    transform: Option<[f64; 6]>,
+    /// Bring the series to another coordinate system first: 3857 is the reference's Web-Mercator grid.
+    #[arg(long, value_name = "EPSG", value_parser = epsg)]
+    reproject: Option<u32>,
+    /// Pixel size of --reproject in metres (default: the zoom-17 lattice's 9.554628535647032).
+    #[arg(long, value_name = "METRES", requires = "reproject")]
+    reproject_pixel: Option<f64>,
+    /// Area of the result where dates cover different ones: that of the reference date (the grid most dates
+    /// share), of any date, or of all.
+    #[arg(long, value_enum, default_value_t = ExtentArg::Reference)]
+    extent: ExtentArg,
+    /// Added to 16-bit numbers (auto: what a product says, -1000 since processing baseline 04.00; loose files
+    /// are taken as they are).
+    #[arg(long, value_name = "N|auto", default_value = "auto", allow_hyphen_values = true)]
+    offset: OffsetChoice,
+    /// Stored number that means no data (auto: what files declare, else 0 in Sentinel-2 bands and black in
+    /// georeferenced true colour).
+    #[arg(long, value_name = "N|none|auto", default_value = "auto", allow_hyphen_values = true)]
+    nodata: NodataChoice,
+    /// Who decodes JPEG 2000.
+    #[arg(long, value_enum, default_value_t = Jp2::Hayro)]
+    jp2_decoder: Jp2,
+}
+
+/// How the image is cut and joined.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Tiles")]
+pub struct TilingArgs {
+    /// Side of a tile in input pixels (default: the largest that fits --memory, at most 256).
+    #[arg(long, value_name = "PX")]
+    pub(super) tile: Option<usize>,
+    /// Pixels shared by neighbours, or `exact`: enough that tiling cannot be seen at all.
+    #[arg(long, value_name = "PX|exact", value_parser = overlap)]
+    pub(super) overlap: Option<OverlapChoice>,
+    /// How shared pixels are joined.
+    #[arg(long, value_enum, default_value_t = BlendArg::Cosine)]
+    pub(super) blend: BlendArg,
+    /// Draws among equally good dates.
+    #[arg(long, default_value_t = 0)]
+    pub(super) seed: u64,
+    /// Also write which dates each pixel was made from: one band a network frame, 1 = first date.
+    #[arg(long, value_name = "FILE")]
+    pub(super) choices: Option<PathBuf>,
+    /// Measure and print how visible tile borders are.
+    #[arg(long)]
+    pub(super) seam_report: bool,
+}
+
+/// What is written.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Result")]
+pub struct ResultArgs {
+    /// Sample type: u8 = 255 v, u16 = 10000 v, f32 = the network's own numbers.
+    #[arg(long, value_enum, default_value_t = TypeArg::U8)]
+    pub(super) r#type: TypeArg,
+    /// Compression of the GeoTIFF.
+    #[arg(long, value_enum, default_value_t = CompressArg::Deflate)]
+    pub(super) compress: CompressArg,
+    /// Effort of the compression (deflate 1-9, zstd 1-22).
+    #[arg(long, value_name = "N")]
+    pub(super) compress_level: Option<u32>,
+    /// Add an internal mask beside the nodata value.
+    #[arg(long)]
+    pub(super) mask: bool,
+    /// Replace an existing result.
+    #[arg(long)]
+    pub(super) overwrite: bool,
+    /// Go on from an interrupted run of the same job.
+    #[arg(long)]
+    pub(super) resume: bool,
+}
+
+/// How it runs.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Running")]
+pub struct RunArgs {
+    /// Ceiling for the memory of the whole process (mapped input pages not counted), e.g. 512M, 2G.
+    #[arg(long, value_name = "SIZE", default_value = "2G")]
+    pub(super) memory: ByteSize,
+    /// Threads (default: all).
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<usize>,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto")]
+    pub(super) device: DevicePick,
+    /// Print tiles, memory, disk and a time estimate; write nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// How progress is shown, on stderr.
+    #[arg(long, value_enum, default_value_t = ProgressArg::Auto)]
+    pub(super) progress: ProgressArg,
+    /// Print nothing but errors.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Print the memory table, the plan's size and every date.
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Jp2 {
+    Hayro,
+    Openjpeg,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ExtentArg {
+    Reference,
+    Union,
+    Intersection,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum BlendArg {
+    Crop,
+    Linear,
+    Cosine,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum TypeArg {
+    U8,
+    U16,
+    F32,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum CompressArg {
+    Deflate,
+    Zstd,
+    Lzw,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ProgressArg {
+    Auto,
+    Bar,
+    Json,
+    None,
+}
+
+fn overlap(text: &str) -> Result<OverlapChoice> {
+    match text {
+        "exact" => Ok(OverlapChoice::Exact),
+        _ => text.parse().map(OverlapChoice::Pixels).map_err(|_| {
+            Error::usage(format!("an overlap of \"{text}\"; write a number of pixels or exact"))
+        }),
+    }
+}
+
+impl RunArgs {
+    /// The ceiling in bytes.
+    pub fn memory(&self) -> u64 {
+        self.memory.0
+    }
+
+    /// Threads asked for, or all.
+    pub fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        self.threads.unwrap_or_else(all).max(1)
+    }
+
+    /// How progress is shown.
+    pub fn progress(&self) -> ProgressMode {
+        self.progress.into()
+    }
+}
+
+impl InputArgs {
+    /// The same as scenes are opened with.
+    ///
+    /// # Errors
+    /// `Usage` for flags that do not go together.
+    pub fn series(&self) -> Result<SeriesOptions> {
+        let georef = match (self.crs, self.transform) {
+            (Some(epsg), Some(t)) => Some(Georef { epsg, transform: GeoTransform(t) }),
+            (None, None) => None,
+            _ => return Err(Error::usage("--crs and --transform go together")),
+        };
+        let target = match (self.reproject, self.reproject_pixel) {
+            (None, _) => Target::Reference,
+            (Some(3857), None) => Target::Mercator(MercatorGrid::Z17Lattice),
+            (Some(3857), Some(pixel)) => Target::Mercator(MercatorGrid::Bounds { pixel }),
+            (Some(other), _) => {
+                return Err(Error::usage(format!("--reproject EPSG:{other}; only 3857 is possible")))
+            }
+        };
+        let window = self.bbox.map(|[west, south, east, north]| Window {
+            bounds: Bounds { west, south, east, north },
+            epsg: self.bbox_crs,
+        });
+        let jp2_decoder = match self.jp2_decoder {
+            Jp2::Hayro => Jp2Decoder::Hayro,
+            Jp2::Openjpeg => Jp2Decoder::OpenJpeg,
+        };
+        let open = OpenOptions { jp2_decoder, ..OpenOptions::default() };
+        Ok(SeriesOptions {
+            bands: self.bands.clone(),
+            georef,
+            target,
+            extent: self.extent.into(),
+            window,
+            offset: self.offset,
+            nodata: self.nodata,
+            open,
+            ..Default::default()
+        })
+    }
+}
+
+macro_rules! same_names {
+    ($($from:ident => $to:ident { $($name:ident),* })*) => {
+        $(impl From<$from> for $to {
+            fn from(value: $from) -> Self {
+                match value {
+                    $($from::$name => Self::$name),*
+                }
+            }
+        })*
+    };
+}
+
+same_names! {
+    ExtentArg => Extent { Reference, Union, Intersection }
+    BlendArg => Blend { Crop, Linear, Cosine }
+    TypeArg => OutputKind { U8, U16, F32 }
+    CompressArg => Compression { Deflate, Zstd, Lzw, None }
+    ProgressArg => ProgressMode { Auto, Bar, Json, None }
+}

@@ -1,0 +1,110 @@
+//! What `swath upscale` says: the job before it runs, and what it did.
+
+use crate::cli::values::human_bytes;
+use crate::error::Result;
+use crate::pipeline::{Upscale, UpscaleOptions, UpscaleReport};
+use crate::raster::FrameSource;
+
+/// What the job will do, for `--dry-run` and `--verbose`.
+///
+/// # Errors
+/// What the file's layout and, if `timed`, running one tile say.
+pub fn outline(job: &Upscale, options: &UpscaleOptions, timed: bool) -> Result<String> {
+    use std::fmt::Write;
+    let (grid, series) = (job.grid(), job.series());
+    let size = series.grid();
+    let place = match &size.georef {
+        Some(georef) => format!("EPSG:{}", georef.epsg),
+        None => "not georeferenced".to_string(),
+    };
+    let estimate = job.cog().estimate()?;
+    let (working_set, cache) = job.working_set();
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ =
+        writeln!(out, "series   {} dates, {}x{} px, {place}", series.frames().len(), size.width, size.height);
+    for frame in series.frames() {
+        let _ = writeln!(out, "  {}  {}", frame.label, frame.notes.join("; "));
+    }
+    let _ = writeln!(
+        out,
+        "tiles    {} of {}x{} px, {} shared by neighbours, {:.2} times the pixels are computed",
+        grid.len(),
+        grid.x.tile,
+        grid.y.tile,
+        grid.spec().overlap,
+        grid.redundancy()
+    );
+    let _ = writeln!(out, "memory\n{}", job.budget());
+    let _ = writeln!(
+        out,
+        "reading  {} of blocks let each be decoded once; {} are there{}",
+        human_bytes(working_set),
+        human_bytes(cache),
+        if cache < working_set { ": some will be decoded again" } else { "" }
+    );
+    let _ = writeln!(
+        out,
+        "result   {}x{} px, {} levels, at most {}; disk at most {}",
+        job.cog().width,
+        job.cog().height,
+        estimate.levels,
+        human_bytes(estimate.file_at_most),
+        human_bytes(estimate.disk_at_most)
+    );
+    if timed {
+        let tile = job.time_one_tile()?;
+        let all = tile.as_secs_f64() * grid.len() as f64;
+        let _ = writeln!(
+            out,
+            "time     {:.3} s a tile on {} threads, about {} in all",
+            tile.as_secs_f64(),
+            options.threads,
+            human_time(all)
+        );
+    }
+    Ok(out)
+}
+
+/// What the job did, a line or a few.
+pub fn summary(job: &Upscale, report: &UpscaleReport) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    let seconds = report.elapsed.0.as_secs_f64() + report.elapsed.1.as_secs_f64();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{}x{} px, {}, in {} ({} tiles, {} without data; {} blocks decoded, {} again; peak memory {})",
+        job.cog().width,
+        job.cog().height,
+        human_bytes(report.summary.bytes),
+        human_time(seconds),
+        report.stream.tiles,
+        report.stream.skipped,
+        report.reads.decoded,
+        report.reads.repeated,
+        human_bytes(report.peak_memory)
+    );
+    if job.series().grid().georef.is_none() {
+        let _ = writeln!(
+            out,
+            "the input has no coordinates, so the result has none; --crs and --transform supply them"
+        );
+    }
+    if let Some(seams) = report.stream.seams.figures() {
+        let _ = writeln!(
+            out,
+            "seams: neighbours differ by {:.6} across tile borders, {:.6} beside them: ratio {:.3} ± {:.3}",
+            seams.border, seams.beside, seams.ratio, seams.error
+        );
+    }
+    out
+}
+
+fn human_time(seconds: f64) -> String {
+    match seconds as u64 {
+        0..60 => format!("{seconds:.1} s"),
+        s @ 60..3600 => format!("{} min {:02} s", s / 60, s % 60),
+        s => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
+    }
+}
