@@ -4,10 +4,9 @@
 // logits, which lie in shared memory, then its elements for the mixture of values.
 #include "params.cuh"
 
-enum { ATTENTION_X, ATTENTION_PAD, ATTENTION_BIAS, ATTENTION_SCALE };
+enum { ATTENTION_X, ATTENTION_PAD, ATTENTION_BIAS };
 
 #define MASKED -100.0f
-#define MAX_LOGIT_SCALE 4.605170186f
 
 // A token of a window: its place in the window, where its queries begin, and its mask region.
 struct Token {
@@ -53,17 +52,13 @@ DEVICE const f32* part(const Operands& o, const WindowAttentionParams& p, const 
 
 extern __shared__ f32 all_logits[];
 
-// Grid: windows of a map, heads, maps. Shared memory: one f32 per warp and token of a window.
+// Grid: windows of a map, heads, maps. `prepared` holds the factor of each head's products. Shared memory: one f32 per warp and token of a window.
 ENTRY window_attention_fwd_f32__warps(Operands o, WindowAttentionParams p) {
     const u32 lane = thread_x() % 32, warps = threads_x() / 32;
     const u32 tokens = p.window * p.window, side = 2 * p.window - 1;
     f32* logits = all_logits + thread_x() / 32 * tokens;
     const f32* bias = o.x[ATTENTION_BIAS] + (u64)block_y() * side * side;
-    f32 factor = 1.0f / square_root((f32)p.head_dim);
-    if (p.cosine) {
-        f32 scale = o.x[ATTENTION_SCALE][block_y()];
-        factor = exponential(scale > MAX_LOGIT_SCALE ? MAX_LOGIT_SCALE : scale);
-    }
+    const f32 factor = ((const f32*)o.prepared)[block_y()];
     for (u32 index = thread_x() / 32; index < tokens; index += warps) {
         const Token query = token(p, index);
         if (query.padding) continue;
@@ -81,7 +76,7 @@ ENTRY window_attention_fwd_f32__warps(Operands o, WindowAttentionParams p) {
                 f32 q_length = square_root(qq), k_length = square_root(kk);
                 q_length = q_length < 1e-12f ? 1e-12f : q_length;
                 k_length = k_length < 1e-12f ? 1e-12f : k_length;
-                product = product / q_length / k_length;
+                product = product / (q_length * k_length);
             }
             u32 at = (query.row + p.window - 1 - key.row) * side + query.column + p.window - 1 - key.column;
             f32 v = fma(product, factor, bias[at]) + (query.region == key.region ? 0.0f : MASKED);

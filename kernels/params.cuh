@@ -137,6 +137,23 @@ struct LayerNormParams {
     u32 residual;
 };
 
+struct ConvTranspose2dParams {
+    u32 batch;
+    u32 c_in;
+    u32 h_in;
+    u32 w_in;
+    u32 c_out;
+    u32 h_out;
+    u32 w_out;
+    u32 kernel;
+    u32 stride;
+    u32 pad;
+    u32 has_bias;
+    u32 relu;
+    u64 x_batch_stride;
+    u64 y_batch_stride;
+};
+
 struct WindowAttentionParams {
     u32 batch;
     u32 size[2];
@@ -156,5 +173,6 @@ static_assert(sizeof(BlurParams) == 28, "as in src/kernel/blur.rs");
 static_assert(sizeof(PoolParams) == 72, "as in src/kernel/pool.rs");
 static_assert(sizeof(AxisParams) == 32, "as in src/kernel/reduce.rs");
 static_assert(sizeof(MatmulParams) == 48, "as in src/kernel/matmul.rs");
+static_assert(sizeof(ConvTranspose2dParams) == 64, "as in src/kernel/conv_transpose.rs");
 static_assert(sizeof(LayerNormParams) == 24, "as in src/kernel/norm.rs");
 static_assert(sizeof(WindowAttentionParams) == 40, "as in src/kernel/attention.rs");

@@ -7,8 +7,10 @@
 #define __shared__ __attribute__((shared))
 #define THREADS(n) __attribute__((launch_bounds(n)))
 #define DEVICE static __device__ inline __attribute__((always_inline))
+#define DEVICE_MEMBER __device__ inline __attribute__((always_inline))
 #define ENTRY extern "C" __global__ void
 #define UNROLL _Pragma("unroll")
+#define ROLLED _Pragma("nounroll")
 
 typedef unsigned char u8;
 typedef unsigned short u16;

@@ -2,6 +2,7 @@
 
 use super::launch::{Launch, Operands, WARP};
 use super::table::{mismatch, Entry};
+use crate::kernel::attention::MAX_LOGIT_SCALE;
 use crate::kernel::Kernel;
 use crate::{Error, Result};
 
@@ -13,7 +14,18 @@ const SHARED: usize = 48 << 10;
 /// Most warps of a block.
 const MAX_WARPS: usize = 8;
 
-pub(super) const WARPS: Entry = Entry::always("window_attention_fwd", NAME, launch);
+pub(super) const WARPS: Entry =
+    Entry { prepare: factors, ..Entry::always("window_attention_fwd", NAME, launch) };
+
+/// What each head's products of queries and keys are multiplied by; `scale` is the operand of cosine
+/// attention.
+fn factors(kernel: &Kernel, scale: &[f32]) -> Result<Vec<u8>> {
+    let Kernel::WindowAttention(p) = kernel else { return Err(mismatch(kernel)) };
+    let plain = vec![f64::from(p.head_dim).sqrt().recip() as f32; p.heads as usize];
+    let cosine = || scale.iter().map(|&s| f64::from(s).min(MAX_LOGIT_SCALE).exp() as f32).collect();
+    let factors: Vec<f32> = if p.cosine == 1 { cosine() } else { plain };
+    Ok(bytemuck::cast_slice(&factors).to_vec())
+}
 
 fn launch(kernel: &Kernel, o: &Operands) -> Result<Vec<Launch>> {
     let Kernel::WindowAttention(p) = kernel else { return Err(mismatch(kernel)) };

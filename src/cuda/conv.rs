@@ -8,9 +8,9 @@ use crate::kernel::Kernel;
 use crate::{Error, Result};
 
 /// Channels of y that a warp computes.
-const WARP_CHANNELS: usize = 8;
+pub(super) const WARP_CHANNELS: usize = 8;
 /// Pixels of y that a block computes.
-const PIXELS: u64 = 128;
+pub(super) const PIXELS: u64 = 128;
 /// Terms of the sums that a block stages at once.
 const TERMS: usize = 16;
 /// Positions are 32-bit numbers in the kernel; extents and planes stay below this.
@@ -52,7 +52,7 @@ fn group_channels(p: &Conv2dParams) -> usize {
     (p.c_out / p.groups) as usize
 }
 
-/// Weights by group and block of channels as (terms, channels), filled up with zeros.
+/// Weights by group and block of channels as (terms, channels).
 fn pack(kernel: &Kernel, weights: &[f32], channels: usize) -> Result<Vec<u8>> {
     let Kernel::Conv2d(p) = kernel else { return Err(mismatch(kernel)) };
     let c_out = group_channels(p);
@@ -60,17 +60,30 @@ fn pack(kernel: &Kernel, weights: &[f32], channels: usize) -> Result<Vec<u8>> {
     if weights.len() != p.weight_len() {
         return Err(Error::shape(format!("conv2d: {} weights, {} wanted", weights.len(), p.weight_len())));
     }
-    let blocks = c_out.div_ceil(channels);
+    let groups = weights.chunks_exact(c_out * terms);
+    let packed: Vec<f32> = groups
+        .flat_map(|w| blocks_of_terms(c_out, terms, channels, |channel, term| w[channel * terms + term]))
+        .collect();
+    Ok(bytemuck::cast_slice(&packed).to_vec())
+}
+
+/// A matrix of (channels, terms) in blocks of channels, each as (terms, channels), filled up with
+/// zeros to whole blocks and stages.
+pub(super) fn blocks_of_terms(
+    c_out: usize,
+    terms: usize,
+    channels: usize,
+    value: impl Fn(usize, usize) -> f32,
+) -> Vec<f32> {
     let block_len = terms.next_multiple_of(TERMS) * channels;
-    let mut packed = vec![0.0f32; p.groups as usize * blocks * block_len];
-    for (channel, filter) in weights.chunks_exact(terms).enumerate() {
-        let (group, within) = (channel / c_out, channel % c_out);
-        let start = (group * blocks + within / channels) * block_len + within % channels;
-        for (term, w) in filter.iter().enumerate() {
-            packed[start + term * channels] = *w;
+    let mut packed = vec![0.0; c_out.div_ceil(channels) * block_len];
+    for channel in 0..c_out {
+        let start = channel / channels * block_len + channel % channels;
+        for term in 0..terms {
+            packed[start + term * channels] = value(channel, term);
         }
     }
-    Ok(bytemuck::cast_slice(&packed).to_vec())
+    packed
 }
 
 fn launch(kernel: &Kernel, o: &Operands, entry: &'static str, channels: usize) -> Result<Vec<Launch>> {

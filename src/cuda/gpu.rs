@@ -1,5 +1,6 @@
 //! What executes launches: memory by addresses, and streams that run a fixed job again and again.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::launch::Launch;
@@ -50,6 +51,8 @@ pub struct Job {
     pub inputs: (u64, usize),
     /// Address and number of f32 elements of the outputs.
     pub outputs: (u64, usize),
+    /// The parts of the outputs that hold something; gaps between them are never written.
+    pub ports: Vec<Range<usize>>,
 }
 
 /// Runs one job; owns the host's side of its inputs and outputs.

@@ -75,7 +75,11 @@ fn prepare(step: &Step, values: &[Vec<f32>]) -> Result<Vec<u8>> {
     if let Some(packed) = packed_operand(&step.kernel) {
         let constant = constants_of(step).find(|(operand, _)| *operand == packed);
         let Some((_, constant)) = constant else {
-            return Err(Error::unsupported(format!("{}: the weights of a convolution change", step.label)));
+            return Err(Error::unsupported(format!(
+                "{}: the weights of {} change",
+                step.label,
+                step.kernel.name()
+            )));
         };
         weights = &values[constant];
     }

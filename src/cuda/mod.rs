@@ -7,6 +7,7 @@
 mod attention;
 mod blur;
 mod conv;
+mod conv_transpose;
 pub mod driver;
 pub mod gpu;
 pub mod launch;

@@ -121,7 +121,12 @@ impl CudaSession {
             };
             start + bytes(slot.offset)
         };
-        let mut job = Job { inputs: (x, inputs.total), outputs: (y, outputs.total), ..Job::default() };
+        let mut job = Job {
+            launches: Vec::with_capacity(plan.steps.len()),
+            inputs: (x, inputs.total),
+            outputs: (y, outputs.total),
+            ports: (0..plan.outputs.len()).map(|k| outputs.of(k)).collect(),
+        };
         for (step, prepared) in plan.steps.iter().zip(&shared.image.prepared) {
             let prepared = shared.params.address() + *prepared as u64;
             for launch in launches(step, address, prepared, workspace)? {

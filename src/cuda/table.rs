@@ -1,7 +1,7 @@
 //! Implementations of this device: how one is chosen, made ready and launched.
 
 use super::launch::{Launch, Operands};
-use super::{attention, blur, conv, layer_norm, map, matmul, pool, reduce, resize, softmax};
+use super::{attention, blur, conv, conv_transpose, layer_norm, map, matmul, pool, reduce, resize, softmax};
 use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
 use crate::plan::Choice;
@@ -46,6 +46,7 @@ const ENTRIES: &[Entry] = &[
     matmul::TILE,
     layer_norm::WARPS,
     attention::WARPS,
+    conv_transpose::GEMM_32,
 ];
 
 const IMPLS: [Impl; ENTRIES.len()] = {
@@ -65,8 +66,10 @@ pub fn entries() -> impl Iterator<Item = &'static str> {
 
 /// The implementation of a kernel.
 pub(super) fn choose(kernel: &Kernel) -> Result<Choice> {
-    if let Kernel::Conv2d(p) = kernel {
-        p.check()?;
+    match kernel {
+        Kernel::Conv2d(p) => p.check()?,
+        Kernel::ConvTranspose2d(p) => p.check()?,
+        _ => {}
     }
     let entry = registry::choose(&IMPLS, kernel)?.entry;
     Ok(Choice { entry, workspace: (find(entry)?.workspace)(kernel), packed: None })
@@ -78,9 +81,13 @@ pub(super) fn find(entry: &str) -> Result<&'static Entry> {
     found.ok_or_else(|| Error::device(format!("{entry} is no implementation of this device")))
 }
 
-/// The operand that calls read only in its packed form.
+/// The operand that is made ready at load and not read afterwards.
 pub(super) fn packed_operand(kernel: &Kernel) -> Option<usize> {
-    matches!(kernel, Kernel::Conv2d(_)).then_some(1)
+    match kernel {
+        Kernel::Conv2d(_) | Kernel::ConvTranspose2d(_) => Some(1),
+        Kernel::WindowAttention(p) if p.cosine == 1 => Some(3),
+        _ => None,
+    }
 }
 
 /// The error of an implementation that is given another contract's call.

@@ -110,6 +110,7 @@ fn entries_are_named_once_and_take_operands_and_parameters() {
                 "pool" => size_of::<swath::kernel::pool::PoolParams>(),
                 "reduce" | "softmax" => size_of::<swath::kernel::reduce::AxisParams>(),
                 "matmul" => size_of::<swath::kernel::matmul::MatmulParams>(),
+                "conv_transpose2d" => size_of::<swath::kernel::conv_transpose::ConvTranspose2dParams>(),
                 "layer_norm" => size_of::<swath::kernel::norm::LayerNormParams>(),
                 "window_attention" => size_of::<swath::kernel::attention::WindowAttentionParams>(),
                 other => panic!("{entry}: no parameters are known for {other}"),

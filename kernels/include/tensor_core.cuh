@@ -1,0 +1,72 @@
+// Instructions of sm_80 and later that C++ has no words for: copies to shared memory that run by
+// themselves, and products of 16x8 tiles on the matrix units.
+#pragma once
+#include "device.cuh"
+
+DEVICE u32 shared_address(const void* p) { return (u32)(u64)(const __attribute__((address_space(3))) void*)p; }
+
+// Starts a copy of 16 bytes from global to shared memory, both aligned to 16.
+DEVICE void copy_16(void* to, const void* from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from) : "memory");
+}
+
+DEVICE void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+// Waits for this thread's copies; others see them after a barrier.
+DEVICE void copies_wait() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
+
+// A 16 x 8 tile of sums: this lane's elements of rows lane/4 and lane/4 + 8, columns 2(lane%4) and the next.
+struct Sums {
+    f32 v[4];
+};
+
+// What a lane gives of the 16 x k left factor: rows lane/4 and lane/4 + 8 of terms lane%4, then of terms
+// lane%4 + 4, a term being one word.
+struct alignas(16) Left {
+    u32 v[4];
+};
+
+// Numbers that matrix units take. A word of them is WORD neighbouring terms of a sum.
+struct Bf16 {
+    static constexpr u32 WORD = 2;
+    static DEVICE_MEMBER u32 word(const f32* v) {
+        u32 w;
+        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(w) : "f"(v[1]), "f"(v[0]));
+        return w;
+    }
+    // Adds a left times a right factor; the right one is 8 words (terms) by 8 columns, this lane's of
+    // terms lane%4 and lane%4 + 4, column lane/4.
+    static DEVICE_MEMBER void multiply(Sums& d, const Left& a, u32 b0, u32 b1) {
+        asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                     : "+f"(d.v[0]), "+f"(d.v[1]), "+f"(d.v[2]), "+f"(d.v[3])
+                     : "r"(a.v[0]), "r"(a.v[1]), "r"(a.v[2]), "r"(a.v[3]), "r"(b0), "r"(b1));
+    }
+};
+
+struct F16 {
+    static constexpr u32 WORD = 2;
+    static DEVICE_MEMBER u32 word(const f32* v) {
+        u32 w;
+        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(w) : "f"(v[1]), "f"(v[0]));
+        return w;
+    }
+    static DEVICE_MEMBER void multiply(Sums& d, const Left& a, u32 b0, u32 b1) {
+        asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                     : "+f"(d.v[0]), "+f"(d.v[1]), "+f"(d.v[2]), "+f"(d.v[3])
+                     : "r"(a.v[0]), "r"(a.v[1]), "r"(a.v[2]), "r"(a.v[3]), "r"(b0), "r"(b1));
+    }
+};
+
+struct Tf32 {
+    static constexpr u32 WORD = 1;
+    static DEVICE_MEMBER u32 word(const f32* v) {
+        u32 w;
+        asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(w) : "f"(v[0]));
+        return w;
+    }
+    static DEVICE_MEMBER void multiply(Sums& d, const Left& a, u32 b0, u32 b1) {
+        asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                     : "+f"(d.v[0]), "+f"(d.v[1]), "+f"(d.v[2]), "+f"(d.v[3])
+                     : "r"(a.v[0]), "r"(a.v[1]), "r"(a.v[2]), "r"(a.v[3]), "r"(b0), "r"(b1));
+    }
+};

@@ -1,0 +1,112 @@
+//! The PTX machine as a GPU: the device's launches, executed and checked on the processor.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use ptx_machine::{Entry, Memory, Module, Report};
+use swath::cuda::gpu::{Gpu, Job, Stream};
+use swath::cuda::launch::Launch;
+use swath::cuda::modules::module_of;
+use swath::{Error, Result};
+
+/// Executes launches in the PTX machine and keeps count of what they executed.
+#[derive(Default)]
+pub struct Machine {
+    memory: Mutex<Memory>,
+    entries: Mutex<BTreeMap<&'static str, Entry>>,
+    reports: Mutex<BTreeMap<&'static str, Report>>,
+}
+
+impl Machine {
+    pub fn shared() -> &'static Machine {
+        static MACHINE: std::sync::OnceLock<Machine> = std::sync::OnceLock::new();
+        MACHINE.get_or_init(Machine::default)
+    }
+
+    /// What each entry has executed so far.
+    pub fn reports(&self) -> BTreeMap<&'static str, Report> {
+        self.reports.lock().unwrap().clone()
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap()
+    }
+
+    fn entry(&self, name: &'static str) -> Entry {
+        let parse = || Module::parse(module_of(name).unwrap().ptx).unwrap().entry(name).unwrap();
+        self.entries.lock().unwrap().entry(name).or_insert_with(parse).clone()
+    }
+}
+
+/// The machine as the device sees it.
+pub struct OnMachine(pub &'static Machine);
+
+impl Gpu for OnMachine {
+    fn allocate(&self, bytes: usize) -> Result<u64> {
+        Ok(self.0.memory().alloc(bytes))
+    }
+
+    fn free(&self, _: u64) {}
+
+    fn write(&self, address: u64, bytes: &[u8]) -> Result<()> {
+        self.0.memory().write(address, bytes).map_err(|e| Error::device(format!("{e:?}")))
+    }
+
+    fn read(&self, address: u64, bytes: &mut [u8]) -> Result<()> {
+        let read = self.0.memory().read(address, bytes.len());
+        bytes.copy_from_slice(&read.map_err(|e| Error::device(format!("{e:?}")))?);
+        Ok(())
+    }
+
+    fn launch(&self, launch: &Launch, label: &str) -> Result<()> {
+        let how = ptx_machine::Launch {
+            grid: launch.grid,
+            block: launch.block,
+            shared_bytes: launch.shared as usize,
+            ..ptx_machine::Launch::default()
+        };
+        let entry = self.0.entry(launch.entry);
+        let report = how.run(&entry, &mut self.0.memory(), &launch.arguments);
+        let report = report.map_err(|fault| Error::device(format!("{label}: {fault}")))?;
+        self.0.reports.lock().unwrap().entry(launch.entry).or_default().add(&report);
+        Ok(())
+    }
+
+    fn stream(&self, job: Job) -> Result<Box<dyn Stream>> {
+        let (inputs, outputs) = (vec![0.0; job.inputs.1], vec![0.0; job.outputs.1]);
+        Ok(Box::new(OneAtATime { gpu: OnMachine(self.0), job, inputs, outputs }))
+    }
+}
+
+struct OneAtATime {
+    gpu: OnMachine,
+    job: Job,
+    inputs: Vec<f32>,
+    outputs: Vec<f32>,
+}
+
+impl Stream for OneAtATime {
+    fn inputs(&mut self) -> &mut [f32] {
+        &mut self.inputs
+    }
+
+    fn start(&mut self) -> Result<()> {
+        self.gpu.write(self.job.inputs.0, bytemuck::cast_slice(&self.inputs))?;
+        for (label, launch) in &self.job.launches {
+            self.gpu.launch(launch, label)?;
+        }
+        let mut ports = self.job.ports.iter();
+        ports.try_for_each(|port| {
+            let part = &mut self.outputs[port.clone()];
+            self.gpu.read(self.job.outputs.0 + port.start as u64 * 4, bytemuck::cast_slice_mut(part))
+        })
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn outputs(&self) -> &[f32] {
+        &self.outputs
+    }
+}

@@ -1,0 +1,214 @@
+//! Cases at the sizes where kernels change what they do: edges of tiles, blocks and warps.
+
+use swath::graph::{Builder, Graph, Mode, Var};
+use swath::kernel::resize::ResizeMode;
+use swath::ops::{Conv2d, ConvTranspose2d, Pool2d, WindowAttention};
+use swath::tensor::MemoryStore;
+
+/// A graph of one network or layer.
+pub struct Sized {
+    pub name: String,
+    pub graph: Graph,
+}
+
+fn case(name: impl Into<String>, build: impl for<'b> FnOnce(&'b Builder) -> Var<'b>) -> Sized {
+    let name = name.into();
+    let b = Builder::new(Mode::Infer);
+    let y = build(&b);
+    b.output("y", y);
+    let graph = b.finish().unwrap_or_else(|e| panic!("{name}: {e}"));
+    Sized { name, graph }
+}
+
+/// All of them.
+pub fn cases() -> Vec<Sized> {
+    let mut all = Vec::new();
+    channels(&mut all);
+    pixels(&mut all);
+    geometry(&mut all);
+    lines(&mut all);
+    images(&mut all);
+    all.push(case("rrdb", |b| rrdb(b, 1, 8, 4)));
+    all
+}
+
+fn conv<'b>(b: &'b Builder, x: Var<'b>, name: &str, c_out: usize, kernel: usize) -> Var<'b> {
+    let scope = b.scope(name);
+    let w = scope.param("weight", &[c_out, x.dim(1), kernel, kernel]);
+    x.conv2d(w, Some(scope.param("bias", &[c_out])), Conv2d::same(kernel))
+}
+
+/// Channels about the 8 of a warp, the 32 and 64 of a block, and 16 terms of a stage.
+fn channels(all: &mut Vec<Sized>) {
+    for (c_in, c_out) in
+        [(1, 1), (3, 7), (5, 8), (2, 9), (16, 31), (3, 32), (17, 33), (4, 64), (3, 65), (7, 130)]
+    {
+        all.push(case(format!("conv {c_in} to {c_out}"), |b| {
+            let x = b.input("x", &[1, c_in, 5, 7]);
+            conv(b, x, "conv", c_out, 3).leaky_relu(0.2)
+        }));
+    }
+}
+
+/// Pixels about the 128 of a block, several images.
+fn pixels(all: &mut Vec<Sized>) {
+    for (n, h, w) in [(1, 1, 1), (3, 1, 127), (2, 8, 16), (2, 3, 43), (1, 16, 17), (5, 2, 2)] {
+        for c_out in [3, 12, 40] {
+            all.push(case(format!("conv {n} of {h}x{w} to {c_out}"), |b| {
+                let x = b.input("x", &[n, 3, h, w]);
+                conv(b, x, "conv", c_out, 3).relu().add(conv(b, x, "other", c_out, 1))
+            }));
+        }
+    }
+}
+
+fn geometry(all: &mut Vec<Sized>) {
+    let plain = Conv2d::default();
+    let convs = [
+        ("strided 7x7", [10, 6, 7, 7], Conv2d { stride: [2; 2], padding: [3; 2], ..plain }),
+        ("patches", [33, 6, 4, 4], Conv2d { stride: [4; 2], ..plain }),
+        ("dilated", [4, 6, 3, 3], Conv2d { dilation: [3, 2], padding: [3, 2], ..plain }),
+        ("depthwise", [6, 1, 3, 3], Conv2d { groups: 6, padding: [1; 2], ..plain }),
+        ("two groups of 33", [66, 3, 3, 1], Conv2d { groups: 2, padding: [1, 0], ..plain }),
+        ("reflected", [9, 6, 5, 3], Conv2d { padding: [2, 1], ..plain }.reflect()),
+        ("wide padding", [3, 6, 2, 5], Conv2d { padding: [4, 6], ..plain }),
+    ];
+    for (name, w, conv) in convs {
+        all.push(case(format!("conv {name}"), |b| {
+            let (x, w) = (b.input("x", &[2, 6, 13, 18]), b.param("w", &w));
+            x.conv2d(w, None, conv)
+        }));
+    }
+    for (c_out, kernel, stride, padding) in [(5, 4, 2, 1), (33, 2, 2, 0), (7, 5, 3, 1), (32, 3, 1, 1)] {
+        all.push(case(format!("transposed {kernel}x{kernel} by {stride}"), |b| {
+            let (x, w) = (b.input("x", &[2, 3, 7, 19]), b.param("w", &[3, c_out, kernel, kernel]));
+            x.conv_transpose2d(w, Some(b.param("b", &[c_out])), ConvTranspose2d { stride, padding }).relu()
+        }));
+    }
+    for factor in [2, 3] {
+        all.push(case(format!("conv enlarged {factor}"), |b| {
+            let x = b.input("x", &[2, 4, 5, 6]);
+            conv(b, x.upsample_nearest(factor), "conv", 10, 3).sigmoid()
+        }));
+    }
+}
+
+/// Lines and rows about the 32 lanes of a warp and the 128 threads of a block.
+fn lines(all: &mut Vec<Sized>) {
+    for (rows, n) in [(1, 1), (3, 31), (5, 32), (2, 33), (40, 65), (130, 5)] {
+        all.push(case(format!("softmax {rows}x{n}"), |b| b.input("x", &[rows, n]).softmax(1)));
+        all.push(case(format!("softmax of columns {rows}x{n}"), |b| b.input("x", &[rows, n]).softmax(0)));
+        all.push(case(format!("layer norm {rows}x{n}"), |b| {
+            let x = b.input("x", &[rows, n]);
+            x.layer_norm(b.param("w", &[n]), b.param("b", &[n]), 1e-5)
+        }));
+        all.push(case(format!("largest {rows}x{n}"), |b| b.input("x", &[rows, n]).max(0)));
+        all.push(case(format!("median {rows}x{n}"), |b| b.input("x", &[rows, n]).median(1)));
+        all.push(case(format!("mean {rows}x{n}"), |b| b.input("x", &[rows, n]).mean(0)));
+        for k in [1, 16, 17] {
+            all.push(case(format!("linear {rows}x{k} to {n}"), |b| {
+                let x = b.input("x", &[rows, k]);
+                x.linear(b.param("w", &[n, k]), Some(b.param("b", &[n]))).gelu()
+            }));
+        }
+    }
+    all.push(case("linear 33x7 to 129", |b| {
+        let (x, w) = (b.input("x", &[33, 7]), b.param("w", &[129, 7]));
+        x.linear(w, None).relu()
+    }));
+    for (heads, window, shift, cosine) in [(3, 4, 2, true), (2, 6, 0, false), (1, 7, 3, false)] {
+        all.push(case(format!("attention {heads} heads, window {window}"), |b| {
+            let dim = 5;
+            let x = b.input("x", &[2, 9, 10, 3 * heads * dim]);
+            let side = 2 * window - 1;
+            let (pad, bias) = (b.param("pad", &[3 * heads * dim]), b.param("bias", &[heads, side * side]));
+            let scale = cosine.then(|| b.param("scale", &[heads]));
+            x.window_attention(WindowAttention { heads, window, shift, cosine }, pad, bias, scale)
+        }));
+    }
+}
+
+fn images(all: &mut Vec<Sized>) {
+    for mode in [ResizeMode::Nearest, ResizeMode::Bilinear, ResizeMode::Bicubic] {
+        for size in [[1, 1], [7, 129], [40, 3]] {
+            all.push(case(format!("{mode:?} to {size:?}"), |b| {
+                b.input("x", &[2, 3, 9, 20]).resize(mode, size)
+            }));
+        }
+    }
+    all.push(case("kornia", |b| b.input("x", &[2, 3, 37, 41]).resize_kornia([9, 10])));
+    for kernel in [2, 5] {
+        let windows = Pool2d { stride: [2, 3], padding: [kernel / 2; 2], ..Pool2d::square(kernel) };
+        all.push(case(format!("max pool {kernel}"), |b| b.input("x", &[2, 3, 11, 140]).max_pool2d(windows)));
+        all.push(case(format!("mean pool {kernel}"), |b| b.input("x", &[2, 3, 11, 140]).avg_pool2d(windows)));
+    }
+    all.push(case("shuffles", |b| {
+        let x = b.input("x", &[3, 18, 5, 7]).pixel_shuffle(3);
+        x.permute(&[3, 0, 2, 1]).relu().permute(&[1, 3, 2, 0]).pixel_shuffle(1).sigmoid()
+    }));
+    all.push(case("maps", |b| {
+        let x = b.input("x", &[2, 3, 130, 5]);
+        let slopes = b.param("s", &[3]);
+        let norm = |name: &str| b.param(name, &[3]);
+        let y = x.prelu(slopes).mul(x.gelu()).maximum(x.scale(0.5));
+        y.batch_norm(norm("weight"), norm("bias"), norm("mean"), norm("var"), 1e-5).slice(3, 1..4).sigmoid()
+    }));
+}
+
+/// A whole network: dense blocks in slabs, residuals three deep, two enlargements.
+fn rrdb(b: &Builder, blocks: usize, features: usize, growth: usize) -> Var<'_> {
+    let first = conv(b, b.input("x", &[1, 6, 9, 11]), "first", features, 3);
+    let mut x = first;
+    for block in 0..blocks {
+        let before = x;
+        for k in 1..4 {
+            x = dense_block(b, x, growth, &format!("{block}.{k}"));
+        }
+        x = before.scaled_add(0.2, x);
+    }
+    x = first.add(conv(b, x, "body", features, 3));
+    for k in 1..3 {
+        x = conv(b, x.upsample_nearest(2), &format!("up{k}"), features, 3).leaky_relu(0.2);
+    }
+    conv(b, x, "last", 3, 3)
+}
+
+fn dense_block<'b>(b: &'b Builder, x: Var<'b>, growth: usize, name: &str) -> Var<'b> {
+    let mut xs = vec![x];
+    for k in 1..5 {
+        let joined = x.concat(&xs[1..], 1);
+        xs.push(conv(b, joined, &format!("{name}.{k}"), growth, 3).leaky_relu(0.2));
+    }
+    x.scaled_add(0.2, conv(b, x.concat(&xs[1..], 1), &format!("{name}.5"), x.dim(1), 3))
+}
+
+/// Reproducible values between -1 and 1, times a factor.
+fn noise(seed: usize, n: usize, factor: f32) -> Vec<f32> {
+    let mut state = (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) as f32 / (1u32 << 23) as f32 - 1.0) * factor
+    };
+    std::iter::repeat_with(next).take(n).collect()
+}
+
+/// Weights that keep values about as large as they come.
+pub fn weights(graph: &Graph) -> MemoryStore {
+    let mut store = MemoryStore::new();
+    for (k, (name, value)) in graph.params().enumerate() {
+        let shape = value.spec.shape;
+        let fan_in: usize = shape.iter().skip(1).product();
+        let mut data = noise(k + 1, shape.numel(), (3.0 / fan_in as f32).sqrt());
+        if name.ends_with("var") {
+            data.iter_mut().for_each(|v| *v = v.abs() + 0.5);
+        }
+        store.insert(name, &shape, data).unwrap();
+    }
+    store
+}
+
+/// One tensor of noise per input.
+pub fn inputs(graph: &Graph) -> Vec<Vec<f32>> {
+    let shapes = graph.inputs.iter().map(|id| graph.value(*id).spec.shape.numel());
+    shapes.enumerate().map(|(k, n)| noise(1000 + k, n, 2.0)).collect()
+}
