@@ -2,8 +2,8 @@
 //! decodes of the same file.
 //!
 //! `cargo bench --bench decode` times single blocks. With `SWATH_BENCH_SCENE=N` (columns and rows; 10980 is a
-//! whole scene) the demo's true-colour JP2 of that size is made in the target folder once, and full reads are
-//! timed in CPU and wall seconds, interleaved, with as many threads as `RAYON_NUM_THREADS` says (else all):
+//! whole scene) the demo's true-colour JP2 of that size is made in the target folder once (or with a file of
+//! three bands in that variable, it is taken), and full reads are timed in CPU and wall seconds, interleaved, with as many threads as `RAYON_NUM_THREADS` says (else all):
 //! ours through the stream and block by block, hayro's whole, and OpenJPEG's and GDAL's own programs where
 //! they are installed. Table: least of `SWATH_BENCH_ROUNDS` (3), and ratios to the fastest full decode.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -199,8 +199,8 @@ fn true_colour(side: u32) -> PathBuf {
     std::fs::read_dir(granule.join("IMG_DATA")).unwrap().next().unwrap().unwrap().path()
 }
 
-fn scene(side: u32) {
-    let path = true_colour(side);
+fn scene(side_or_file: &str) {
+    let path = side_or_file.parse().map_or_else(|_| PathBuf::from(side_or_file), true_colour);
     let file = path.to_str().unwrap();
     let threads = rayon::current_num_threads();
     println!("{file}: {} bytes; {threads} threads", path.metadata().unwrap().len());
@@ -228,8 +228,12 @@ fn scene(side: u32) {
     ];
     let rounds = std::env::var("SWATH_BENCH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
     let mut least: Vec<Option<Cost>> = vec![None; contest.len()];
+    // `cargo bench --bench decode -- swath` runs only those with that in their names.
+    let only = std::env::args().skip(1).find(|a| !a.starts_with('-')).unwrap_or_default();
     for _ in 0..rounds {
-        for ((name, work), least) in contest.iter().zip(&mut least) {
+        for ((name, work), least) in
+            contest.iter().zip(&mut least).filter(|((name, _), _)| name.contains(&only))
+        {
             let (began, cpu) = (Instant::now(), cpu_seconds());
             if !work() {
                 println!("{name:<28} is not installed here, or failed");
@@ -263,9 +267,9 @@ fn scene(side: u32) {
 criterion_group!(benches, blocks);
 
 fn main() {
-    match std::env::var("SWATH_BENCH_SCENE").ok().and_then(|n| n.parse().ok()) {
-        Some(side) => scene(side),
-        None => {
+    match std::env::var("SWATH_BENCH_SCENE") {
+        Ok(which) => scene(&which),
+        Err(_) => {
             benches();
             Criterion::default().configure_from_args().final_summary();
         }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::scratch::Scratch;
+use super::seam::Borders;
 use crate::error::Result;
 use crate::tile::{Rect, Tile, TileGrid};
 
@@ -21,6 +22,8 @@ pub struct BlockSums {
     pub id: BlockId,
     /// Output pixels it covers, clipped to the image.
     pub rect: Rect,
+    /// What tiles show by themselves at the borders inside, while seams are measured.
+    pub(super) expected: Vec<f64>,
     data: Vec<f32>,
     bands: usize,
 }
@@ -56,6 +59,8 @@ pub struct TileOutput<'a> {
 
 struct Pending {
     sums: Option<BlockSums>,
+    /// Of a block that is parked.
+    expected: Vec<f64>,
     remaining: u32,
     last_in_strip: HashMap<usize, usize>,
 }
@@ -71,6 +76,7 @@ pub struct Accumulator<'a> {
     pool: Vec<Vec<f32>>,
     live: usize,
     peak: usize,
+    borders: Option<&'a Borders>,
 }
 
 impl<'a> Accumulator<'a> {
@@ -88,7 +94,12 @@ impl<'a> Accumulator<'a> {
         let mut pending: HashMap<BlockId, Pending> = HashMap::new();
         for (sequence, (strip, tile)) in tiles.iter().enumerate() {
             for id in blocks_of(&tile.active.scale_up(scale as i64), block).filter(|id| wanted(*id)) {
-                let new = || Pending { sums: None, remaining: 0, last_in_strip: HashMap::new() };
+                let new = || Pending {
+                    sums: None,
+                    expected: Vec::new(),
+                    remaining: 0,
+                    last_in_strip: HashMap::new(),
+                };
                 let entry = pending.entry(id).or_insert_with(new);
                 entry.remaining += 1;
                 entry.last_in_strip.insert(*strip, sequence);
@@ -104,7 +115,14 @@ impl<'a> Accumulator<'a> {
             pool: Vec::new(),
             live: 0,
             peak: 0,
+            borders: None,
         }
+    }
+
+    /// Also gathers what a seam report needs.
+    #[must_use]
+    pub fn with_borders(self, borders: Option<&'a Borders>) -> Self {
+        Self { borders, ..self }
     }
 
     /// Bytes of one block under construction.
@@ -132,6 +150,9 @@ impl<'a> Accumulator<'a> {
             let Some(mut sums) = self.take(id)? else { continue };
             if !output.values.is_empty() {
                 add_to_block(&mut sums, &active, output, spec.scale, &wx, &wy);
+                if let Some(borders) = self.borders {
+                    borders.expect(&mut sums, output, &active, [&wx, &wy]);
+                }
             }
             finished.extend(self.put_back(sums, sequence, strip)?);
         }
@@ -149,6 +170,7 @@ impl<'a> Accumulator<'a> {
         if let Some(sums) = pending.sums.take() {
             return Ok(Some(sums));
         }
+        let expected = std::mem::take(&mut pending.expected);
         self.live += 1;
         self.peak = self.peak.max(self.live);
         let side = self.block;
@@ -157,10 +179,10 @@ impl<'a> Accumulator<'a> {
         data.clear();
         data.resize(rect.area() * (self.bands + 1), 0.0);
         self.scratch.load(id, &mut data)?;
-        Ok(Some(BlockSums { id, rect, data, bands: self.bands }))
+        Ok(Some(BlockSums { id, rect, expected, data, bands: self.bands }))
     }
 
-    fn put_back(&mut self, sums: BlockSums, sequence: usize, strip: usize) -> Result<Option<BlockSums>> {
+    fn put_back(&mut self, mut sums: BlockSums, sequence: usize, strip: usize) -> Result<Option<BlockSums>> {
         let Some(pending) = self.pending.get_mut(&sums.id) else { return Ok(None) };
         pending.remaining -= 1;
         if pending.remaining == 0 {
@@ -168,6 +190,7 @@ impl<'a> Accumulator<'a> {
             return Ok(Some(sums));
         }
         if pending.last_in_strip.get(&strip) == Some(&sequence) {
+            pending.expected = std::mem::take(&mut sums.expected);
             self.scratch.store(sums.id, &sums.data)?;
             self.recycle(sums);
         } else {

@@ -23,6 +23,6 @@ pub use choices::write_choices;
 pub use frames::InputLayout;
 pub use progress::{Progress, ProgressMode};
 pub use quantize::OutputKind;
-pub use seam::{SeamFigures, SeamReport};
+pub use seam::{Borders, SeamFigures, SeamReport};
 pub use stream::{stream, Choice, StreamReport, StreamSpec, TileNet};
 pub use upscale::{OverlapChoice, Upscale, UpscaleOptions, UpscaleReport};

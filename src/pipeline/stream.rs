@@ -11,7 +11,7 @@ use super::frames::InputLayout;
 use super::progress::Progress;
 use super::quantize::OutputKind;
 use super::reader::{Reader, Slot};
-use super::seam::SeamReport;
+use super::seam::{Borders, SeamReport};
 use crate::error::{Error, Result};
 use crate::raster::{BlockSink, FrameSource};
 use crate::tile::{Rect, Tile, TileGrid};
@@ -73,6 +73,7 @@ struct Shared<'a> {
     spec: &'a StreamSpec,
     progress: &'a Progress,
     stop: &'a AtomicBool,
+    borders: Option<Borders>,
     failed: AtomicBool,
     error: Mutex<Option<Error>>,
 }
@@ -111,6 +112,7 @@ pub fn stream(
         spec,
         progress,
         stop,
+        borders: spec.seams.then(|| Borders::of(&spec.grid)),
         failed: AtomicBool::new(false),
         error: Mutex::new(None),
     };
@@ -227,7 +229,8 @@ fn run_all(
 ) -> Result<()> {
     let spec = shared.spec;
     let wanted = |(x, y): (usize, usize)| !shared.sink.is_done(x, y);
-    let mut sums = Accumulator::new(&spec.grid, spec.bands, spec.block, tiles, &wanted, spec.scratch.clone());
+    let mut sums = Accumulator::new(&spec.grid, spec.bands, spec.block, tiles, &wanted, spec.scratch.clone())
+        .with_borders(shared.borders.as_ref());
     for slot in ready {
         if !shared.going() {
             break;
@@ -262,8 +265,8 @@ fn write_all(shared: &Shared, done: &Mutex<Receiver<BlockSums>>, recycle: &Sende
         if shared.failed.load(Ordering::SeqCst) {
             return seams;
         }
-        if shared.spec.seams {
-            seams.add(&shared.spec.grid, &sums);
+        if let Some(borders) = &shared.borders {
+            seams.add(borders, &sums);
         }
         let (column, row) = sums.id;
         let written = match shared.spec.kind.quantize(&sums) {

@@ -94,8 +94,8 @@ pub fn summary(job: &Upscale, report: &UpscaleReport) -> String {
     if let Some(seams) = report.stream.seams.figures() {
         let _ = writeln!(
             out,
-            "seams: neighbours differ by {:.6} across tile borders, {:.6} beside them: ratio {:.3} ± {:.3}",
-            seams.border, seams.beside, seams.ratio, seams.error
+            "seams: neighbours differ by {:.6} across tile borders, {:.6} within tiles there: ratio {:.3} ± {:.3}",
+            seams.border, seams.within, seams.ratio, seams.error
         );
     }
     out
