@@ -94,12 +94,18 @@ struct Cost {
     wall: f64,
 }
 
-/// Takes tiles through unchanged: reading is what is timed.
-struct Nothing(Vec<f32>);
+/// A network that does nothing: reading is what is timed.
+struct Nothing {
+    input: Vec<f32>,
+    output: Vec<f32>,
+}
 
 impl TileNet for Nothing {
-    fn run(&mut self, _: &[f32]) -> swath::Result<&[f32]> {
-        Ok(&self.0)
+    fn input(&mut self) -> &mut [f32] {
+        &mut self.input
+    }
+    fn run(&mut self) -> swath::Result<&[f32]> {
+        Ok(&self.output)
     }
 }
 
@@ -140,7 +146,8 @@ fn through_stream(path: &Path, tile: usize, decoder: Jp2Decoder) {
     let least = series.least_cache(threads);
     let cache = series.working_set(&grid.strips(), grid.y.tile) + least;
     series.set_cache_bytes(cache as usize);
-    let mut net = Nothing(vec![0.5; grid.x.tile * grid.y.tile]);
+    let area = grid.x.tile * grid.y.tile;
+    let mut net = Nothing { input: vec![0.0; 3 * area], output: vec![0.5; area] };
     let progress = Progress::new(ProgressMode::None, "tiles", grid.len() as u64);
     let folder = tempfile::tempdir().unwrap();
     let spec = StreamSpec {
@@ -150,6 +157,7 @@ fn through_stream(path: &Path, tile: usize, decoder: Jp2Decoder) {
         kind: OutputKind::U8,
         block: 512,
         seed: 0,
+        batch: 1,
         slots: 2,
         threads,
         scratch: folder.path().join("scratch"),

@@ -16,6 +16,8 @@ use swath::{Error, Kind, Result};
 
 const SCALE: usize = 2;
 const BLOCK: usize = 64;
+/// Tiles a run; no multiple of any grid's number of them.
+const BATCH: usize = 5;
 const WEDGE: i64 = 50;
 const FIRST_ROW: i64 = 10;
 
@@ -86,23 +88,33 @@ impl FrameSource for Source {
     }
 }
 
+/// Takes `BATCH` tiles at once.
 struct Box3 {
     side: (usize, usize),
+    input: Vec<f32>,
     output: Vec<f32>,
 }
 
 impl TileNet for Box3 {
-    fn run(&mut self, input: &[f32]) -> Result<&[f32]> {
+    fn input(&mut self) -> &mut [f32] {
+        &mut self.input
+    }
+
+    fn run(&mut self) -> Result<&[f32]> {
         let (w, h) = self.side;
         let tile = Rect::of_size(w, h);
-        let sum = |x: i64, y: i64| match tile.contains(&Rect::at(x, y, 1, 1)) {
-            true => input[y as usize * w + x as usize] + input[w * h + y as usize * w + x as usize],
-            false => 0.0,
-        };
-        for (x, y) in pixels(tile) {
-            for (dx, dy) in pixels(Rect::of_size(SCALE, SCALE)) {
-                let row = y as usize * SCALE + dy as usize;
-                self.output[row * w * SCALE + x as usize * SCALE + dx as usize] = box3(x, y, &sum);
+        let lanes =
+            self.input.chunks_exact(2 * w * h).zip(self.output.chunks_exact_mut(w * h * SCALE * SCALE));
+        for (input, output) in lanes {
+            let sum = |x: i64, y: i64| match tile.contains(&Rect::at(x, y, 1, 1)) {
+                true => input[y as usize * w + x as usize] + input[w * h + y as usize * w + x as usize],
+                false => 0.0,
+            };
+            for (x, y) in pixels(tile) {
+                for (dx, dy) in pixels(Rect::of_size(SCALE, SCALE)) {
+                    let row = y as usize * SCALE + dy as usize;
+                    output[row * w * SCALE + x as usize * SCALE + dx as usize] = box3(x, y, &sum);
+                }
             }
         }
         Ok(&self.output)
@@ -161,7 +173,8 @@ fn spec(source: &Source, tile: usize, overlap: usize, blend: Blend, dir: &std::p
         kind: OutputKind::F32,
         block: BLOCK,
         seed: 1,
-        slots: 2,
+        batch: BATCH,
+        slots: BATCH + 1,
         threads: 2,
         scratch: dir.join("scratch"),
         seams: true,
@@ -170,7 +183,8 @@ fn spec(source: &Source, tile: usize, overlap: usize, blend: Blend, dir: &std::p
 
 fn run(source: &Source, spec: &StreamSpec, sink: &Memory, stop: &AtomicBool) -> Result<usize> {
     let (w, h) = (spec.grid.x.tile, spec.grid.y.tile);
-    let mut net = Box3 { side: (w, h), output: vec![0.0; w * h * SCALE * SCALE] };
+    let (input, output) = (vec![0.0; BATCH * 2 * w * h], vec![0.0; BATCH * w * h * SCALE * SCALE]);
+    let mut net = Box3 { side: (w, h), input, output };
     let progress = Progress::new(ProgressMode::None, "tiles", spec.grid.len() as u64);
     stream(source, &mut net, sink, spec, &progress, stop).map(|report| report.tiles)
 }

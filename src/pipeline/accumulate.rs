@@ -30,9 +30,14 @@ pub struct BlockSums {
 
 impl BlockSums {
     /// Weighted values of a band, `[y][x]`.
-    fn band(&self, band: usize) -> &[f32] {
+    pub fn band(&self, band: usize) -> &[f32] {
         let n = self.rect.area();
         &self.data[band * n..(band + 1) * n]
+    }
+
+    /// Weights of valid contributions, `[y][x]`; 0 without data.
+    pub fn weights(&self) -> &[f32] {
+        self.band(self.bands)
     }
 
     /// Number of bands.
@@ -42,7 +47,7 @@ impl BlockSums {
 
     /// The blended value of a pixel (`y * width + x`), or `None` without data.
     pub fn value(&self, band: usize, pixel: usize) -> Option<f32> {
-        let w = self.band(self.bands)[pixel];
+        let w = self.weights()[pixel];
         (w > 0.0).then(|| self.band(band)[pixel] / w)
     }
 }
@@ -222,14 +227,15 @@ fn add_to_block(
     let from_x = (part.x0 - origin.x0) as usize;
     let to_x = (part.x0 - sums.rect.x0) as usize;
     let wx = &wx[(part.x0 - active.x0) as usize..][..columns];
+    let inputs: Vec<usize> = (from_x..from_x + columns).map(|x| x / scale).collect();
     let mut weights = vec![0f32; columns];
     for y in part.y0..part.y1 {
         let from_y = (y - origin.y0) as usize;
         let to = (y - sums.rect.y0) as usize * sums.rect.width() + to_x;
         let row_weight = wy[(y - active.y0) as usize];
         let valid = &output.valid[from_y / scale * output.tile.input.width()..];
-        for (x, w) in weights.iter_mut().enumerate() {
-            *w = if valid[(from_x + x) / scale] != 0 { wx[x] * row_weight } else { 0.0 };
+        for ((w, wx), input) in weights.iter_mut().zip(wx).zip(&inputs) {
+            *w = if valid[*input] != 0 { wx * row_weight } else { 0.0 };
         }
         for band in 0..sums.bands {
             let values = &output.values[band * plane + from_y * origin.width() + from_x..][..columns];

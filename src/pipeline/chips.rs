@@ -59,12 +59,11 @@ pub fn run_chips(job: &ChipJob, net: &mut dyn TileNet, progress: &Progress) -> R
     let ChipJob { input, output, frames, side, batch } = *job;
     let jobs = plan(input, output)?;
     let area = CHIP * CHIP;
-    let mut x = vec![0f32; batch * frames * CHANNELS * area];
     let mut report = ChipReport::default();
     let mut stitch = Stitch::new(side);
     for group in jobs.chunks(batch) {
         let mut firsts = Vec::with_capacity(group.len());
-        for (job, x) in group.iter().zip(x.chunks_exact_mut(frames * CHANNELS * area)) {
+        for (job, x) in group.iter().zip(net.input().chunks_exact_mut(frames * CHANNELS * area)) {
             let dates = read_dates(&job.input)?;
             let chosen = choose(&dates, frames).in_file(&job.input)?;
             for (date, x) in chosen.iter().zip(x.chunks_exact_mut(CHANNELS * area)) {
@@ -72,7 +71,7 @@ pub fn run_chips(job: &ChipJob, net: &mut dyn TileNet, progress: &Progress) -> R
             }
             firsts.push(dates[0].to_vec());
         }
-        let y = net.run(&x)?;
+        let y = net.run()?;
         for ((job, first), y) in group.iter().zip(&firsts).zip(y.chunks_exact(CHANNELS * side * side)) {
             let sr = to_bytes(y, side * side);
             write(job, first, &sr, side)?;

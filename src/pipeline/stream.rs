@@ -16,13 +16,16 @@ use crate::error::{Error, Result};
 use crate::raster::{BlockSink, FrameSource};
 use crate::tile::{Rect, Tile, TileGrid};
 
-/// A network compiled for one tile size.
+/// A network compiled for a number of tiles of one size.
 pub trait TileNet {
-    /// Runs one tile: `input` is `[frame][band][y][x]`, the result `[band][y][x]` at output resolution.
+    /// Memory of the input, `[tile][frame][band][y][x]`, to be filled before each [`TileNet::run`].
+    fn input(&mut self) -> &mut [f32];
+
+    /// Runs on what lies in the input: `[tile][band][y][x]` at output resolution.
     ///
     /// # Errors
     /// What the device says.
-    fn run(&mut self, input: &[f32]) -> Result<&[f32]>;
+    fn run(&mut self) -> Result<&[f32]>;
 }
 
 /// What is streamed and how.
@@ -39,7 +42,9 @@ pub struct StreamSpec {
     pub block: usize,
     /// Draws among equally good dates.
     pub seed: u64,
-    /// Tiles in flight between reader and network, at least 1.
+    /// Tiles the network takes at once.
+    pub batch: usize,
+    /// Tiles in flight between reader and network, at least as many.
     pub slots: usize,
     /// Threads that read dates, and threads that write blocks.
     pub threads: usize,
@@ -120,12 +125,13 @@ pub fn stream(
     let mut report = StreamReport::default();
     std::thread::scope(|scope| {
         let (free_in, free_out) = channel();
-        let (ready_in, ready_out) = sync_channel(spec.slots.max(1));
+        let slots = spec.slots.max(spec.batch).max(1);
+        let (ready_in, ready_out) = sync_channel(slots);
         let (done_in, done_out) = sync_channel(1);
         let (recycle_in, recycle_out) = channel();
         let done_out = Mutex::new(done_out);
         let area = spec.grid.x.tile * spec.grid.y.tile;
-        for _ in 0..spec.slots.max(1) {
+        for _ in 0..slots {
             // The receiver lives on this stack, so sending cannot fail.
             let _ = free_in.send(Slot::new(&spec.input, area));
         }
@@ -231,27 +237,37 @@ fn run_all(
     let wanted = |(x, y): (usize, usize)| !shared.sink.is_done(x, y);
     let mut sums = Accumulator::new(&spec.grid, spec.bands, spec.block, tiles, &wanted, spec.scratch.clone())
         .with_borders(shared.borders.as_ref());
-    for slot in ready {
-        if !shared.going() {
+    let floats = spec.input.floats(spec.grid.x.tile * spec.grid.y.tile);
+    loop {
+        // Blocks until a batch is full or the reader has left.
+        let group: Vec<Slot> = ready.iter().take(spec.batch.max(1)).collect();
+        if group.is_empty() || !shared.going() {
             break;
         }
-        let values: &[f32] = if slot.any {
-            report.tiles += 1;
-            net.run(&slot.input).map_err(|e| e.while_doing(format!("tile {}", slot.tile.input)))?
-        } else {
-            report.skipped += 1;
-            &[]
-        };
-        recycle.try_iter().for_each(|b| sums.recycle(b));
-        let from = TileOutput { tile: slot.tile, values, valid: &slot.mask };
-        for block in sums.add(slot.sequence, slot.strip, &from)? {
-            if done.send(block).is_err() {
-                return Ok(());
-            }
+        let with_data = group.iter().filter(|slot| slot.any);
+        for (lane, slot) in net.input().chunks_exact_mut(floats).zip(with_data.clone()) {
+            lane.copy_from_slice(&slot.input);
         }
-        // The reader has left when it has no tile left to read.
-        let _ = free.send(slot);
-        shared.progress.add(1);
+        let values = match with_data.clone().next() {
+            Some(first) => net.run().map_err(|e| e.while_doing(format!("tile {}", first.tile.input)))?,
+            None => &[],
+        };
+        report.tiles += with_data.count();
+        recycle.try_iter().for_each(|b| sums.recycle(b));
+        let mut lanes = values.chunks_exact((values.len() / spec.batch.max(1)).max(1));
+        for slot in group {
+            let values = if slot.any { lanes.next().unwrap_or_default() } else { &[] };
+            report.skipped += usize::from(!slot.any);
+            let from = TileOutput { tile: slot.tile, values, valid: &slot.mask };
+            for block in sums.add(slot.sequence, slot.strip, &from)? {
+                if done.send(block).is_err() {
+                    return Ok(());
+                }
+            }
+            // The reader has left when it has no tile left to read.
+            let _ = free.send(slot);
+            shared.progress.add(1);
+        }
     }
     report.peak_blocks = sums.peak_blocks();
     Ok(())

@@ -27,8 +27,10 @@ use crate::tile::{Blend, TileGrid, TileSpec};
 
 /// Side of an output block, pixels.
 const BLOCK: usize = 512;
-/// Tiles between reader and network.
-const SLOTS: usize = 2;
+/// Input pixels that are worth a run of the network: smaller tiles go in batches.
+const BATCH_AREA: usize = 128 * 128;
+/// Largest batch.
+const MAX_BATCH: usize = 16;
 /// Tile sides tried, largest first, unless one is asked for.
 const TILES: [usize; 9] = [256, 224, 192, 160, 128, 96, 64, 48, 32];
 /// Widest strip, input pixels.
@@ -160,12 +162,12 @@ impl<'a> Upscale<'a> {
         let mut cog = cog_spec(options, &series, model);
         cog.metadata = provenance(options, &series, model, shared)?;
 
-        let sides = options.tile.map_or(TILES.to_vec(), |side| vec![side]);
         let mut refusal = None;
-        for side in sides.into_iter().filter(|s| options.tile.is_some() || *s > 2 * shared) {
+        for (side, batched) in sizes(options.tile, shared) {
             let grid = tile_grid(options, model, &series, side, shared)?;
-            let plan = engine.plan(model, input_size(&layout, &grid), &[])?.memory();
-            let budget = budget(options, &series, &layout, &grid, &plan, &cog)?;
+            let batch = if batched { batch(&grid) } else { 1 };
+            let plan = engine.plan(model, input_size(&layout, &grid, batch), &[])?.memory();
+            let budget = budget(options, &series, &layout, &grid, batch, &plan, &cog)?;
             let least = series.least_cache(options.threads);
             if let Err(e) = budget.clone().with("decoded blocks", least).check() {
                 refusal = Some(e);
@@ -181,7 +183,8 @@ impl<'a> Upscale<'a> {
                 kind: options.kind,
                 block: BLOCK,
                 seed: options.seed,
-                slots: SLOTS,
+                batch,
+                slots: batch + 1,
                 threads: options.threads,
                 scratch: beside(&options.output, "swath-scratch"),
                 seams: options.seams,
@@ -224,18 +227,17 @@ impl<'a> Upscale<'a> {
         (self.working_set, self.cache)
     }
 
-    /// Runs one tile of zeros and tells how long it took.
+    /// Runs tiles of zeros and tells how long one took.
     ///
     /// # Errors
     /// What loading the weights and the device say.
     pub fn time_one_tile(&self) -> Result<Duration> {
         let mut net = self.load()?;
-        let area = self.spec.grid.x.tile * self.spec.grid.y.tile;
-        let input = vec![0.0; self.spec.input.floats(area)];
-        net.run(&input)?;
+        net.input().fill(0.0);
+        TileNet::run(&mut net)?;
         let started = Instant::now();
-        net.run(&input)?;
-        Ok(started.elapsed())
+        TileNet::run(&mut net)?;
+        Ok(started.elapsed() / self.spec.batch as u32)
     }
 
     /// Does the job. `stop` ends it early with `Interrupted`; `--resume` goes on from there.
@@ -273,7 +275,12 @@ impl<'a> Upscale<'a> {
     }
 
     fn load(&self) -> Result<Session> {
-        self.engine.compile(self.model, input_size(&self.spec.input, &self.spec.grid), &[], None)
+        self.engine.compile(
+            self.model,
+            input_size(&self.spec.input, &self.spec.grid, self.spec.batch),
+            &[],
+            None,
+        )
     }
 
     fn sink(&self) -> Result<Box<dyn BlockSink>> {
@@ -332,8 +339,20 @@ fn open_sink(path: &Path, spec: CogSpec, options: CogOptions) -> Result<Box<dyn 
     }
 }
 
-fn input_size(layout: &InputLayout, grid: &TileGrid) -> InputSize {
-    InputSize { batch: 1, frames: layout.frames, height: grid.y.tile, width: grid.x.tile }
+/// Tile sides to try, and whether in batches: the largest that fits the memory first, or the one asked for.
+fn sizes(asked: Option<usize>, shared: usize) -> Vec<(usize, bool)> {
+    let sides = asked.map_or(TILES.iter().copied().filter(|s| *s > 2 * shared).collect(), |side| vec![side]);
+    let single = sides.last().map(|side| (*side, false));
+    sides.into_iter().map(|side| (side, true)).chain(single).collect()
+}
+
+/// Tiles of a grid that the network takes at once.
+fn batch(grid: &TileGrid) -> usize {
+    (BATCH_AREA / (grid.x.tile * grid.y.tile).max(1)).clamp(1, MAX_BATCH).min(grid.len())
+}
+
+fn input_size(layout: &InputLayout, grid: &TileGrid, batch: usize) -> InputSize {
+    InputSize { batch, frames: layout.frames, height: grid.y.tile, width: grid.x.tile }
 }
 
 /// The bands asked for, or those the network was trained on; their channels must be the network's.
@@ -472,6 +491,7 @@ fn budget(
     series: &Series,
     layout: &InputLayout,
     grid: &TileGrid,
+    batch: usize,
     plan: &Memory,
     cog: &CogSpec,
 ) -> Result<Budget> {
@@ -486,7 +506,7 @@ fn budget(
     Ok(Budget::new(options.memory)
         .with("network weights", plan.params as u64)
         .with("network activations", plan.per_session() as u64)
-        .with("tiles in flight", SLOTS as u64 * Slot::bytes(layout, area) as u64)
+        .with("tiles in flight", (batch as u64 + 1) * Slot::bytes(layout, area) as u64)
         .with("dates of a tile", Reader::bytes(frames, bands, area) as u64)
         .with("resampling", readers * series.scratch_bytes(grid.x.tile, grid.y.tile) as u64)
         .with("unfinished blocks", (peak_blocks(grid, BLOCK) + writers + 1) as u64 * sums)
@@ -503,7 +523,12 @@ fn beside(output: &Path, suffix: &str) -> PathBuf {
 }
 
 impl TileNet for Session {
-    fn run(&mut self, input: &[f32]) -> Result<&[f32]> {
-        Session::run(self, input)
+    fn input(&mut self) -> &mut [f32] {
+        Session::input(self)
+    }
+
+    fn run(&mut self) -> Result<&[f32]> {
+        self.compute()?;
+        Ok(self.output())
     }
 }
