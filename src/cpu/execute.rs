@@ -11,7 +11,7 @@ use super::effort::threads_worth;
 use super::matmul::PackedMatmul;
 use super::pool::Pool;
 use super::resize::{self, ResizeTables};
-use super::{map, norm, pooling, reduce};
+use super::{boxes, map, norm, pooling, reduce, roi_align, select};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
@@ -65,6 +65,12 @@ const IMPLS: &[Impl] = &[
     Impl::always("layer_norm_fwd", "layer_norm_fwd_f32__rows"),
     Impl::always("window_attention_fwd", "window_attention_fwd_f32__windows"),
     Impl::always("conv_transpose2d_fwd", "conv_transpose2d_fwd_f32__phases"),
+    Impl::always("anchors_fwd", "anchors_fwd_f32__plain"),
+    Impl::always("top_k_fwd", "top_k_fwd_f32__partition"),
+    Impl::always("gather_fwd", "gather_fwd_f32__plain"),
+    Impl::always("box_decode_fwd", "box_decode_fwd_f32__plain"),
+    Impl::always("nms_fwd", "nms_fwd_f32__greedy"),
+    Impl::always("roi_align_fwd", "roi_align_fwd_f32__placed"),
 ];
 
 /// The implementation of a kernel on so many threads.
@@ -91,6 +97,9 @@ pub(super) fn choose(kernel: &Kernel, threads: usize) -> Result<Choice> {
             choice.workspace = attention::scratch_len(p, threads);
             choice.packed = Some(Packed { operand: 2, len: WindowBias::len(p), variant: p.window });
         }
+        Kernel::TopK(p) => choice.workspace = select::top_k_scratch(p),
+        Kernel::Nms(p) => choice.workspace = boxes::nms_scratch(p),
+        Kernel::RoiAlign(p) => choice.workspace = roi_align::scratch_len(p, threads),
         Kernel::Blur(p) => choice.workspace = blur::scratch_len(p),
         _ => {}
     }
@@ -124,6 +133,12 @@ pub(super) unsafe fn run(
                 packed.run(p, args, scratch, pool)?;
             }
             (Kernel::Matmul(p), Prepared::Matmul(packed)) => packed.run(p, args, scratch, pool)?,
+            (Kernel::Anchors(p), _) => boxes::anchors(p, args),
+            (Kernel::TopK(p), _) => select::top_k(p, args, scratch)?,
+            (Kernel::Gather(p), _) => select::gather(p, args, pool),
+            (Kernel::BoxDecode(p), _) => boxes::decode(p, args, pool),
+            (Kernel::Nms(p), _) => boxes::nms(p, args, scratch)?,
+            (Kernel::RoiAlign(p), _) => roi_align::run(p, args, scratch, pool)?,
             (Kernel::LayerNorm(p), _) => norm::run(p, args, pool)?,
             (Kernel::WindowAttention(p), Prepared::Attention(bias)) => {
                 attention::run(p, bias, args, scratch, pool)?;

@@ -3,6 +3,7 @@
 mod args;
 mod attention;
 mod blur;
+mod boxes;
 pub mod conv;
 mod conv_transpose;
 mod effort;
@@ -17,6 +18,8 @@ pub mod pool;
 mod pooling;
 mod reduce;
 mod resize;
+mod roi_align;
+mod select;
 mod session;
 mod simd;
 

@@ -1,5 +1,6 @@
 //! A network on a raw tensor, as people compare it with PyTorch.
 
+use super::detections;
 use super::model::LoadedModel;
 use super::session::Engine;
 use crate::error::{Error, Result};
@@ -7,7 +8,7 @@ use crate::models::{Frames, InputSize, InputSpec};
 use crate::util::npy::Array;
 
 /// Runs the model on `input`, normalised already, of N,C,H,W or, for networks that take dates
-/// apart, N,T,C,H,W. Gives every output by name, then the taps.
+/// apart, N,T,C,H,W. Gives every output by name, detections as one list per image, then the taps.
 ///
 /// # Errors
 /// `Shape` for an input the network cannot take; as [`Engine::compile`].
@@ -22,7 +23,8 @@ pub fn forward(
     let mut session = engine.compile(model, size, taps, budget)?;
     session.run(&input.data)?;
     let outputs = session.outputs();
-    Ok(outputs.map(|(name, shape, data)| (name.to_string(), Array { shape, data: data.to_vec() })).collect())
+    let arrays = outputs.map(|(name, shape, data)| (name.to_string(), Array { shape, data: data.to_vec() }));
+    detections::apart(arrays.collect())
 }
 
 /// Frames that so many stacked channels are, where the network takes as many; else those it was made for.

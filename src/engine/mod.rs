@@ -1,6 +1,7 @@
 //! From a weights file to a running network: opened, recognised, compiled for a size and a device.
 
 mod describe;
+mod detections;
 mod device;
 mod forward;
 mod model;

@@ -80,6 +80,12 @@ impl Builder {
         self.declare(self.path(name), Role::State, dims, Location::caller())
     }
 
+    /// A tensor that depends on nothing, such as anchors; computed once at load.
+    #[track_caller]
+    pub fn constant(&self, op: impl Into<Op>) -> Var<'_> {
+        self.push(op.into(), &[], Location::caller())
+    }
+
     /// Prefixes names declared until the returned guard is dropped; scopes join with dots.
     pub fn scope(&self, name: &str) -> Scope<'_> {
         let path = self.path(name);

@@ -8,9 +8,10 @@ use super::ValueId;
 use crate::kernel::reduce::ReduceMode;
 use crate::kernel::resize::ResizeMode;
 use crate::ops::{
-    Activate, Activation, Add, BatchNorm, Bias, Blur, Concat, Conv2d, ConvTranspose2d, Convolution, Epilogue,
-    LayerNorm, Linear, Maximum, Mul, Op, PadAxis, Permute, PixelShuffle, PixelUnshuffle, Pool, Pool2d, Prelu,
-    Reduce, Reshape, Resize, Scale, Slice, Softmax, TransposedConvolution, WindowAttention,
+    Activate, Activation, Add, BatchNorm, Bias, Blur, BoxDecode, Concat, Conv2d, ConvTranspose2d,
+    Convolution, Epilogue, Gather, LayerNorm, Linear, Maximum, Mul, Nms, Op, PadAxis, Permute, PixelShuffle,
+    PixelUnshuffle, Pool, Pool2d, Prelu, Reduce, Reshape, Resize, RoiAlign, Scale, Slice, Softmax, TopK,
+    TransposedConvolution, WindowAttention,
 };
 use crate::tensor::Shape;
 use crate::Error;
@@ -296,5 +297,35 @@ impl<'b> Var<'b> {
     ) -> Var<'b> {
         let others: Vec<Var<'b>> = [pad, bias].into_iter().chain(scale).collect();
         self.apply(attention, &others)
+    }
+
+    /// Of (n, m), the `k` largest with their indices, (n, k, 2), largest first; all when there are fewer.
+    #[track_caller]
+    pub fn top_k(self, k: usize) -> Var<'b> {
+        self.apply(TopK(k), &[])
+    }
+
+    /// The entries of this, (n or 1, m, width), that the last numbers of (n, k, …) name.
+    #[track_caller]
+    pub fn gather(self, index: Var<'b>) -> Var<'b> {
+        self.apply(Gather, &[index])
+    }
+
+    /// Boxes or rows of boxes moved and scaled by deltas; see [`BoxDecode`].
+    #[track_caller]
+    pub fn box_decode(self, deltas: Var<'b>, scores: Var<'b>, decode: BoxDecode) -> Var<'b> {
+        self.apply(decode, &[deltas, scores])
+    }
+
+    /// Of rows of boxes, the best that no better one overlaps; see [`Nms`].
+    #[track_caller]
+    pub fn nms(self, nms: Nms) -> Var<'b> {
+        self.apply(nms, &[])
+    }
+
+    /// Rows of boxes pooled out of a pyramid of maps, finest first; see [`RoiAlign`].
+    #[track_caller]
+    pub fn roi_align(self, maps: &[Var<'b>], align: RoiAlign) -> Var<'b> {
+        self.apply(align, maps)
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod attention;
 pub mod blur;
+pub mod boxes;
 pub mod conv;
 pub mod conv_transpose;
 pub mod map;
@@ -14,9 +15,12 @@ pub mod pool;
 pub mod reduce;
 pub mod registry;
 pub mod resize;
+pub mod roi_align;
+pub mod select;
 
 use attention::WindowAttentionParams;
 use blur::BlurParams;
+use boxes::{AnchorsParams, BoxDecodeParams, NmsParams};
 use conv::Conv2dParams;
 use conv_transpose::ConvTranspose2dParams;
 use map::MapParams;
@@ -25,6 +29,8 @@ use norm::LayerNormParams;
 use pool::PoolParams;
 use reduce::AxisParams;
 use resize::ResizeParams;
+use roi_align::RoiAlignParams;
+use select::{GatherParams, TopKParams};
 
 /// One kernel call without its operands: a contract and its parameters.
 // A plan holds a few hundred of these; boxes would cost `Copy` and save nothing.
@@ -53,6 +59,18 @@ pub enum Kernel {
     WindowAttention(WindowAttentionParams),
     /// Transposed convolution; operands x, w, then bias if there is one.
     ConvTranspose2d(ConvTranspose2dParams),
+    /// Anchors of a feature map; no operands.
+    Anchors(AnchorsParams),
+    /// The largest values; operand x.
+    TopK(TopKParams),
+    /// Entries by index; operands x, index.
+    Gather(GatherParams),
+    /// Boxes decoded; operands references, deltas, scores.
+    BoxDecode(BoxDecodeParams),
+    /// Boxes suppressed; operand rows.
+    Nms(NmsParams),
+    /// Boxes pooled out of maps; operands rows, maps.
+    RoiAlign(RoiAlignParams),
 }
 
 /// How far an implementation may be from the exact result.
@@ -85,6 +103,12 @@ impl Kernel {
         "layer_norm_fwd",
         "window_attention_fwd",
         "conv_transpose2d_fwd",
+        "anchors_fwd",
+        "top_k_fwd",
+        "gather_fwd",
+        "box_decode_fwd",
+        "nms_fwd",
+        "roi_align_fwd",
     ];
 
     /// Name of the contract.
@@ -101,6 +125,12 @@ impl Kernel {
             Kernel::LayerNorm(_) => 8,
             Kernel::WindowAttention(_) => 9,
             Kernel::ConvTranspose2d(_) => 10,
+            Kernel::Anchors(_) => 11,
+            Kernel::TopK(_) => 12,
+            Kernel::Gather(_) => 13,
+            Kernel::BoxDecode(_) => 14,
+            Kernel::Nms(_) => 15,
+            Kernel::RoiAlign(_) => 16,
         }]
     }
 
@@ -127,7 +157,14 @@ impl Kernel {
             Kernel::LayerNorm(p) => Accuracy::Sum { k: p.n },
             Kernel::WindowAttention(p) => Accuracy::Sum { k: p.tokens() as u64 + u64::from(p.head_dim) },
             Kernel::Softmax(_) => Accuracy::Transcendental,
-            Kernel::Pool(_) | Kernel::Reduce(_) => Accuracy::Exact,
+            Kernel::BoxDecode(_) => Accuracy::Transcendental,
+            Kernel::RoiAlign(p) => Accuracy::Sum { k: 4 * u64::from(p.samples * p.samples) },
+            Kernel::Pool(_)
+            | Kernel::Reduce(_)
+            | Kernel::Anchors(_)
+            | Kernel::TopK(_)
+            | Kernel::Gather(_)
+            | Kernel::Nms(_) => Accuracy::Exact,
         }
     }
 
@@ -162,6 +199,22 @@ impl Kernel {
                 1 => p.weight_len(),
                 _ => p.c_out as usize,
             },
+            Kernel::Anchors(_) => 0,
+            Kernel::TopK(p) => (p.rows * p.m) as usize,
+            Kernel::Gather(p) => match operand {
+                0 => (if p.shared == 1 { 1 } else { p.batch } * p.m * p.width) as usize,
+                _ => (p.batch * p.k * p.index_width) as usize,
+            },
+            Kernel::BoxDecode(p) => {
+                let items = if p.shared == 1 && operand == 0 { 1 } else { p.batch as usize };
+                let each = [p.width, 4 * p.classes, p.classes].get(operand).map_or(0, |&n| n as usize);
+                items * p.k as usize * each
+            }
+            Kernel::Nms(p) => p.batch as usize * p.rows as usize * boxes::ROW,
+            Kernel::RoiAlign(p) => match operand.checked_sub(1) {
+                None => p.batch as usize * p.rois as usize * boxes::ROW,
+                Some(level) => p.map_len(level),
+            },
         }
     }
 
@@ -179,6 +232,17 @@ impl Kernel {
             Kernel::LayerNorm(_) => self.x_span(0),
             Kernel::WindowAttention(p) => p.map_tokens() * p.channels(),
             Kernel::ConvTranspose2d(p) => images(p.batch, p.y_batch_stride, [p.c_out, p.h_out, p.w_out]),
+            Kernel::Anchors(p) => 4 * p.len(),
+            Kernel::TopK(p) => 2 * (p.rows * p.k) as usize,
+            Kernel::Gather(p) => (p.batch * p.k * p.width) as usize,
+            Kernel::BoxDecode(p) => {
+                p.batch as usize * p.k as usize * (p.classes - p.first) as usize * boxes::ROW
+            }
+            Kernel::Nms(p) => p.batch as usize * p.capacity as usize * boxes::ROW,
+            Kernel::RoiAlign(p) => {
+                let bins = p.size as usize * p.size as usize;
+                p.batch as usize * p.rois as usize * p.channels as usize * bins
+            }
         }
     }
 
@@ -191,6 +255,10 @@ impl Kernel {
             Kernel::LayerNorm(p) => 3 + p.residual as usize,
             Kernel::WindowAttention(p) => 3 + p.cosine as usize,
             Kernel::ConvTranspose2d(p) => 2 + p.has_bias as usize,
+            Kernel::Anchors(_) => 0,
+            Kernel::Gather(_) => 2,
+            Kernel::BoxDecode(_) => 3,
+            Kernel::RoiAlign(p) => 1 + p.levels as usize,
             _ => 1,
         }
     }

@@ -14,6 +14,12 @@ pub const INPUT: &str = "input";
 /// Name of the result where there is one.
 pub const OUTPUT: &str = "output";
 
+/// End of the name of a detector's rows, (n, capacity, 6): box, score, label; see [`crate::ops::Nms`].
+pub const DETECTIONS: &str = "_detections";
+
+/// End of the name of their masks, (n, capacity, h, w).
+pub const MASKS: &str = "_masks";
+
 /// The results of a network that has one.
 pub(super) fn one_output(y: Var<'_>) -> Outputs<'_> {
     vec![(OUTPUT.to_string(), y)]

@@ -16,7 +16,7 @@ mod swin;
 mod worldstrat;
 
 pub use bands::Stack;
-pub use build::{graph, smallest_graph, InputSize, INPUT, OUTPUT};
+pub use build::{graph, smallest_graph, InputSize, DETECTIONS, INPUT, MASKS, OUTPUT};
 pub use family::{family, recognise, Alias, Configure, Family, Network, Outputs, FAMILIES};
 pub use highresnet::HighResNet;
 pub use options::{Options, Origin};

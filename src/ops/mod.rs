@@ -5,6 +5,7 @@
 
 mod activation;
 mod attention;
+mod boxes;
 mod concat;
 mod conv;
 mod conv_transpose;
@@ -16,11 +17,14 @@ mod pool;
 mod reach;
 mod reduce;
 mod resize;
+mod roi_align;
+mod select;
 mod softmax;
 mod view;
 
 pub use activation::{Activate, Activation, Prelu};
 pub use attention::WindowAttention;
+pub use boxes::{Anchors, BoxDecode, Nms};
 pub use concat::{Concat, PadAxis};
 pub use conv::{BandRows, Conv2d, Convolution, Epilogue};
 pub use conv_transpose::{ConvTranspose2d, TransposedConvolution};
@@ -32,6 +36,8 @@ pub use pool::{Pool, Pool2d};
 pub use reach::{AxisReach, Reach};
 pub use reduce::Reduce;
 pub use resize::{Blur, Resize};
+pub use roi_align::RoiAlign;
+pub use select::{Gather, TopK};
 pub use softmax::Softmax;
 pub use view::{Permute, PixelShuffle, PixelUnshuffle, Reshape, Slice};
 
@@ -188,7 +194,8 @@ macro_rules! ops {
 ops! {
     Convolution, Bias, Activate, Prelu, Add, Mul, Maximum, Scale, Concat, PadAxis, Slice, Reshape, Permute,
     PixelShuffle, PixelUnshuffle, Resize, Blur, BatchNorm, NormScale, NormShift, Affine, Pool, Reduce,
-    Softmax, Linear, LayerNorm, WindowAttention, TransposedConvolution,
+    Softmax, Linear, LayerNorm, WindowAttention, TransposedConvolution, Anchors, TopK,
+    Gather, BoxDecode, Nms, RoiAlign,
 }
 
 /// The inputs as an array of exactly `N`.

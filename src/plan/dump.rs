@@ -66,6 +66,31 @@ impl fmt::Display for Kernel {
             Kernel::LayerNorm(p) => {
                 write!(f, "{} rows of {} eps {} residual {}", p.rows, p.n, p.eps, p.residual)
             }
+            Kernel::Anchors(p) => {
+                write!(f, "{}x{}x{} stride {:?} {:?}", p.rows, p.columns, p.count, p.stride, p.cell)
+            }
+            Kernel::TopK(p) => write!(f, "{} of {}x{}", p.k, p.rows, p.m),
+            Kernel::Gather(p) => write!(f, "{}x{} of {}x{} shared {}", p.batch, p.k, p.m, p.width, p.shared),
+            Kernel::BoxDecode(p) => write!(
+                f,
+                "{}x{}x{} from class {} width {} label {} weights {:?} in {:?}",
+                p.batch, p.k, p.classes, p.first, p.width, p.label, p.weights, p.size
+            ),
+            Kernel::Nms(p) => write!(
+                f,
+                "{} of {}x{} iou {} score {} side {}",
+                p.capacity, p.batch, p.rows, p.iou, p.score_above, p.min_side
+            ),
+            Kernel::RoiAlign(p) => write!(
+                f,
+                "{}x{} boxes of {} channels in {}² bins of {}² samples out of {:?}",
+                p.batch,
+                p.rois,
+                p.channels,
+                p.size,
+                p.samples,
+                &p.maps[..p.levels as usize]
+            ),
             Kernel::ConvTranspose2d(p) => write!(
                 f,
                 "{}x{}x{}x{} to {}x{}x{} kernel {} stride {} pad {} bias {} relu {}",

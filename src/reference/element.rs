@@ -24,6 +24,8 @@ pub trait Element:
     fn from_f64(v: f64) -> Self;
     /// To an output, rounded.
     fn to_f32(self) -> f32;
+    /// In double precision.
+    fn to_f64(self) -> f64;
     /// e to its power.
     fn exp(self) -> Self;
     /// Square root.
@@ -51,6 +53,9 @@ macro_rules! element {
             }
             fn to_f32(self) -> f32 {
                 self as f32
+            }
+            fn to_f64(self) -> f64 {
+                f64::from(self)
             }
             fn exp(self) -> Self {
                 self.exp()

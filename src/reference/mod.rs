@@ -5,6 +5,7 @@
 
 mod attention;
 mod blur;
+mod boxes;
 mod conv;
 mod conv_transpose;
 mod element;
@@ -14,6 +15,8 @@ mod norm;
 mod pool;
 mod reduce;
 mod resize;
+mod roi_align;
+mod select;
 mod softmax;
 
 use std::marker::PhantomData;
@@ -53,6 +56,12 @@ const IMPLS: &[Impl] = &[
     Impl::always("layer_norm_fwd", "layer_norm_fwd_any__reference"),
     Impl::always("window_attention_fwd", "window_attention_fwd_any__reference"),
     Impl::always("conv_transpose2d_fwd", "conv_transpose2d_fwd_any__reference"),
+    Impl::always("anchors_fwd", "anchors_fwd_any__reference"),
+    Impl::always("top_k_fwd", "top_k_fwd_any__reference"),
+    Impl::always("gather_fwd", "gather_fwd_any__reference"),
+    Impl::always("box_decode_fwd", "box_decode_fwd_any__reference"),
+    Impl::always("nms_fwd", "nms_fwd_any__reference"),
+    Impl::always("roi_align_fwd", "roi_align_fwd_any__reference"),
 ];
 
 impl<T: Element> Kernels for Reference<T> {
@@ -168,6 +177,12 @@ impl<T: Element> Memory<T> {
             Kernel::LayerNorm(p) => norm::run(p, &x, y),
             Kernel::WindowAttention(p) => attention::run(p, &x, y),
             Kernel::ConvTranspose2d(p) => conv_transpose::run(p, &x, y),
+            Kernel::Anchors(p) => boxes::anchors(p, y),
+            Kernel::TopK(p) => select::top_k(p, &x[0], y),
+            Kernel::Gather(p) => select::gather(p, &x, y),
+            Kernel::BoxDecode(p) => boxes::decode(p, &x, y),
+            Kernel::Nms(p) => boxes::nms(p, &x[0], y),
+            Kernel::RoiAlign(p) => roi_align::run(p, &x, y),
         }
         Ok(())
     }

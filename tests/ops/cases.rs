@@ -2,7 +2,7 @@
 
 use swath::graph::Var;
 use swath::kernel::resize::ResizeMode::{self, Bicubic, Bilinear, Nearest};
-use swath::ops::{Conv2d, ConvTranspose2d, Pool2d, WindowAttention};
+use swath::ops::{Anchors, BoxDecode, Conv2d, ConvTranspose2d, Nms, Pool2d, RoiAlign, WindowAttention};
 
 type Params<'f, 'b> = &'f dyn Fn(&str) -> Var<'b>;
 
@@ -23,6 +23,10 @@ fn conv<'b>(x: Var<'b>, p: Params<'_, 'b>) -> Var<'b> {
 
 fn conv_transpose<'b>(x: Var<'b>, p: Params<'_, 'b>) -> Var<'b> {
     x.conv_transpose2d(p("w"), Some(p("b")), ConvTranspose2d::doubling())
+}
+
+fn pooled<'b>(x: &[Var<'b>], size: usize) -> Var<'b> {
+    x[0].roi_align(&x[1..], RoiAlign { size, samples: 2, image: [32, 40] })
 }
 
 fn norm<'b>(x: Var<'b>, p: Params<'_, 'b>, eps: f32) -> Var<'b> {
@@ -78,6 +82,23 @@ cases! {
     conv_transpose_apart: |x, p|
         x[0].conv_transpose2d(p("w"), None, ConvTranspose2d { stride: 2, padding: 0 });
     conv_transpose_odd: |x, p| x[0].conv_transpose2d(p("w"), None, ConvTranspose2d { stride: 3, padding: 2 });
+    top_k: |x, _p| x[0].top_k(4);
+    top_k_all: |x, _p| x[0].top_k(100);
+    gather: |x, _p| x[0].gather(x[1]);
+    gather_shared: |x, _p| x[0].gather(x[1]);
+    anchors: |x, _p| x[0].builder().constant(Anchors {
+        map: [2, 3],
+        stride: [8, 4],
+        cell: [[-4.0, -2.0, 4.0, 2.0], [-3.0, -3.0, 3.0, 3.0], [-2.0, -4.0, 2.0, 4.0]],
+    }).add(x[0]);
+    box_decode: |x, _p| x[0].box_decode(x[1], x[2],
+        BoxDecode { first: 0, label: 3, weights: [1.0; 4], size: [24, 28] });
+    box_decode_rows: |x, _p| x[0].box_decode(x[1], x[2],
+        BoxDecode { first: 1, label: 0, weights: [10.0, 10.0, 5.0, 5.0], size: [24, 28] });
+    nms: |x, _p| x[0].nms(Nms { iou: 0.4, score_above: 0.2, min_side: 0.5, capacity: 40 }).slice(2, 0..4);
+    nms_few: |x, _p| x[0].nms(Nms { iou: 0.7, score_above: 0.0, min_side: 0.5, capacity: 9 });
+    roi_align: |x, _p| pooled(x, 3);
+    roi_align_large: |x, _p| pooled(x, 5);
     bias: |x, p| x[0].bias(p("b"));
     relu: |x, _p| x[0].relu();
     leaky_relu: |x, _p| x[0].leaky_relu(0.125);

@@ -4,9 +4,16 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use swath::cpu::Cpu;
 use swath::engine::{forward, DevicePick, Engine, LoadedModel, ModelOptions};
+use swath::graph::{Builder, Mode};
+use swath::models::{Fpn, Upsample};
+use swath::passes::optimise;
+use swath::plan::{compile, Device};
 use swath::tensor::Shape;
 use swath::util::npy::{self, Array};
+
+use swath::weights::Weights;
 
 use crate::weights;
 
@@ -112,6 +119,41 @@ impl Fixture {
         errors[name].as_f64().unwrap_or_else(|| panic!("{}: no error of {name}", self.name))
     }
 
+    /// A neck by its own weights, built on the case's maps.
+    pub fn check_neck(&self) {
+        let weights = Weights::open(&self.folder.join("weights.pth"), None).unwrap();
+        let names = weights.names();
+        let b = Builder::new(Mode::Infer);
+        let inputs: Vec<Array> = (0..4).map(|k| self.array(&format!("in{k}.npy")).unwrap()).collect();
+        let maps: Vec<_> =
+            inputs.iter().enumerate().map(|(k, x)| b.input(&format!("in{k}"), &x.shape)).collect();
+        let keeps = self.name.ends_with("prepend_True");
+        let prefix = ["", "fpn."].into_iter().find(|at| names.has_prefix(&format!("{at}inner_blocks.")));
+        let outputs = match prefix {
+            Some(at) => {
+                let _scope = b.scope(at.trim_end_matches('.'));
+                Fpn::configure(&names, at, keeps).unwrap().unwrap().build(&b, &maps)
+            }
+            None => Vec::from_iter(Upsample::configure(&names, "").unwrap().unwrap().build(&b, &maps)),
+        };
+        for (k, y) in outputs.iter().enumerate() {
+            b.output(&format!("out{k}"), *y);
+        }
+        let count = outputs.len();
+        let mut graph = b.finish().unwrap();
+        optimise(&mut graph).unwrap();
+        let cpu = Cpu::new(2).unwrap();
+        let mut session = cpu.load(compile(&graph, cpu.kernels()).unwrap().into(), &weights).unwrap();
+        inputs.iter().enumerate().for_each(|(k, x)| session.input(k).copy_from_slice(&x.data));
+        session.run().unwrap();
+        assert!(!self.has(&format!("out{}.npy", count)));
+        for k in 0..count {
+            let wanted = self.array(&format!("out{k}.npy")).unwrap();
+            let got = Array { shape: session.plan().outputs[k].shape, data: session.output(k).to_vec() };
+            self.compare(&format!("out{k}"), &got, &wanted, 1e-6);
+        }
+    }
+
     pub fn check_features(&self, run: &[(String, Array)]) {
         for level in 0..4 {
             let error = self.meta["f32_vs_f64_maxabs"][level].as_f64().unwrap();
@@ -129,6 +171,52 @@ impl Fixture {
         }
     }
 
+    /// Compares detections as sets: which of two that hardly differ comes first is left to rounding.
+    /// `files` is what the case's files start with, `errors` what its errors do.
+    pub fn check_detections(&self, run: &[(String, Array)], image: &str, files: &str, errors: &str) {
+        let wanted = |what: &str| self.array(&format!("{files}_{what}.npy")).unwrap();
+        let (boxes, scores, labels) = (wanted("boxes"), wanted("scores"), wanted("labels"));
+        let got = |what: &str| Self::result(run, &format!("{image}_{what}"));
+        let (got_boxes, got_scores, got_labels) = (got("boxes"), got("scores"), got("labels"));
+        let name = format!("{}: {image}", self.name);
+        assert_eq!(got_labels.data.len(), labels.data.len(), "{name}");
+        assert_eq!(*got_boxes.shape, [labels.data.len(), 4], "{name}");
+        let bounds = ["boxes", "scores"].map(|what| {
+            let most = wanted(what).data.iter().fold(0.0, |m: f32, v| m.max(v.abs()));
+            10.0 * self.error(&format!("{errors}_{what}")) + 1e-5 * f64::from(most)
+        });
+        let mut free: Vec<usize> = (0..labels.data.len()).collect();
+        let mut worst = [0.0f64; 2];
+        for k in 0..labels.data.len() {
+            let distance = |&&g: &&usize| {
+                let sides = got_boxes.data[4 * g..][..4].iter().zip(&boxes.data[4 * k..][..4]);
+                sides.map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max)
+            };
+            let score = |g: usize| f64::from((got_scores.data[g] - scores.data[k]).abs());
+            let alike = |g: &&usize| got_labels.data[**g] == labels.data[k] && score(**g) <= bounds[1];
+            let nearest = free.iter().filter(alike).min_by(|a, b| distance(a).total_cmp(&distance(b)));
+            let nearest = *nearest.unwrap_or_else(|| panic!("{name}: nothing like detection {k}"));
+            worst = [worst[0].max(distance(&&nearest)), worst[1].max(score(nearest))];
+            assert!(worst[0] <= bounds[0], "{name}: detection {k} is {} px off", worst[0]);
+            if let Some(masks) = self.array(&format!("{files}_masks.npy")) {
+                let mask = |array: &Array, k: usize| {
+                    let n = array.shape[2] * array.shape[3];
+                    let data = array.data[k * n..][..n].to_vec();
+                    Array { shape: Shape::new(&[n]).unwrap(), data }
+                };
+                let (a, b) = (mask(got("masks"), nearest), mask(&masks, k));
+                self.compare(&format!("mask {k}"), &a, &b, self.error(&format!("{errors}_masks")));
+            }
+            free.retain(|&g| g != nearest);
+        }
+        eprintln!(
+            "{name}: {} detections, off by {:.1e} px and {:.1e}",
+            labels.data.len(),
+            worst[0],
+            worst[1]
+        );
+    }
+
     /// Ten times the reference's own f32 error plus 1e-5 of the largest value.
     pub fn compare(&self, name: &str, got: &Array, wanted: &Array, error: f64) {
         assert_eq!(got.shape, wanted.shape, "{}: {name}", self.name);
@@ -137,7 +225,9 @@ impl Fixture {
         let differences = got.data.iter().zip(&wanted.data).map(|(a, b)| f64::from((a - b).abs()));
         // A NaN must not pass as the smallest difference.
         let worst = differences.fold(0.0, |m, d| if d.is_nan() { f64::INFINITY } else { d.max(m) });
-        eprintln!("{}: {name} differs by {worst:.2e} of {most:.2e}, bound {bound:.2e}", self.name);
+        if !name.starts_with("mask") {
+            eprintln!("{}: {name} differs by {worst:.2e} of {most:.2e}, bound {bound:.2e}", self.name);
+        }
         assert!(worst <= bound, "{}: {name} differs by {worst:.2e}, bound {bound:.2e}", self.name);
     }
 }

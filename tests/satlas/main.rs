@@ -25,6 +25,26 @@ fn dense_models() {
 }
 
 #[test]
+fn detectors() {
+    let Some(fixtures) = fixtures("model", 9) else { return };
+    for fixture in fixtures.iter().filter(|f| f.has("head0_img0_boxes.npy")) {
+        let run = fixture.run(2);
+        for image in ["head0_img0", "head0_img1"] {
+            if fixture.has(&format!("{image}_boxes.npy")) {
+                fixture.check_detections(&run, image, image, image);
+            }
+        }
+    }
+}
+
+/// Pyramids and enlargements alone, on maps of odd sizes.
+#[test]
+fn necks() {
+    let Some(fixtures) = fixtures("neck", 4) else { return };
+    fixtures.iter().for_each(Fixture::check_neck);
+}
+
+#[test]
 fn one_thread_and_many_give_the_same_bits() {
     let Some(fixtures) = fixtures("backbone", 10) else { return };
     let odd = fixtures.iter().find(|f| f.name.ends_with("33x47")).unwrap();
@@ -46,5 +66,8 @@ fn full_sizes() {
             fixture.compare(&format!("backbone{level}"), &fixtures::first_channels(got, 8), &wanted, error);
         }
         fixture.check_heads(&run, 0..20);
+        if fixture.has("head0_boxes.npy") {
+            fixture.check_detections(&run, "head0_img0", "head0", "head0");
+        }
     }
 }

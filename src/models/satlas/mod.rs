@@ -4,6 +4,7 @@
 
 mod aggregation;
 mod config;
+mod detector;
 mod heads;
 mod neck;
 mod tasks;
@@ -17,6 +18,7 @@ pub use tasks::Task;
 use std::collections::BTreeSet;
 
 use super::bands::frame_bands;
+use super::build::{DETECTIONS, MASKS};
 use super::family::{Family, Network, Outputs};
 use super::options::Options;
 use super::resnet::ResNet;
@@ -246,18 +248,20 @@ impl Satlas {
         aggregation.build(b, frames, groups, image)
     }
 
-    /// The maps that heads see, finest first.
-    fn neck<'b>(&self, b: &'b Builder, maps: Vec<Var<'b>>) -> Vec<Var<'b>> {
+    /// The maps that heads see, finest first, and those of them that are the pyramid detectors see.
+    fn neck<'b>(&self, b: &'b Builder, maps: Vec<Var<'b>>) -> [Vec<Var<'b>>; 2] {
+        let levels = maps.len();
         let mut maps = maps;
         if let Some((at, fpn)) = &self.fpn {
             let _scope = b.scope(scope_of(at));
             maps = fpn.build(b, &maps);
         }
+        let pyramid = maps[..levels.min(maps.len())].to_vec();
         if let Some((at, upsample)) = &self.upsample {
             let _scope = b.scope(scope_of(at));
             maps.splice(0..0, upsample.build(b, &maps));
         }
-        maps
+        [maps, pyramid]
     }
 }
 
@@ -324,7 +328,7 @@ impl Network for Satlas {
             map.name(&format!("backbone.{level}"));
         }
         let made = self.fpn.is_some() || self.upsample.is_some();
-        let neck = self.neck(b, maps.clone());
+        let [neck, pyramid] = self.neck(b, maps.clone());
         for (level, map) in neck.iter().enumerate().filter(|_| made) {
             if level + maps.len() < neck.len() || !self.fpn.as_ref().is_some_and(|(_, fpn)| fpn.keeps) {
                 map.name(&format!("neck.{level}"));
@@ -333,9 +337,16 @@ impl Network for Satlas {
         let mut outputs = Vec::new();
         for head in &self.heads {
             let _scope = b.scope(&head.scope);
-            outputs.extend(head.build(b, &neck).map(|y| (format!("head{}", head.index), y)));
+            let name = format!("head{}", head.index);
+            let HeadKind::Detector { classes, masks } = head.kind else {
+                outputs.extend(head.build(b, &neck).map(|y| (name, y)));
+                continue;
+            };
+            let found = detector::build(b, &pyramid, [x.dim(2), x.dim(3)], classes, masks);
+            outputs.extend(found.iter().map(|found| (format!("{name}{DETECTIONS}"), found.rows)));
+            outputs.extend(found.and_then(|found| found.masks).map(|y| (format!("{name}{MASKS}"), y)));
         }
-        if outputs.is_empty() {
+        if self.heads.is_empty() {
             outputs.extend(neck.into_iter().enumerate().map(|(level, map)| (format!("feat{level}"), map)));
         }
         outputs

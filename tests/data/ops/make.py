@@ -1,6 +1,6 @@
 """Makes cases.json: operators evaluated by PyTorch in float64, for tests/ops.
 
-Usage: python make.py > cases.json   (needs torch; kornia's resize is written out below)
+Usage: python make.py > cases.json   (needs torch and torchvision; kornia's resize is written out below)
 """
 
 import json
@@ -8,6 +8,7 @@ import math
 import sys
 
 import torch
+import torchvision
 import torch.nn.functional as F
 
 torch.manual_seed(7)
@@ -86,6 +87,83 @@ def transposed():
     case("conv_transpose_apart", F.conv_transpose2d(x, w, None, stride=2), [x], {"w": w})
     w = rand(3, 2, 5, 5)
     case("conv_transpose_odd", F.conv_transpose2d(x, w, None, stride=3, padding=2), [x], {"w": w})
+
+
+def detection():
+    scores = rand(2, 11) + torch.arange(11) / 1024
+    best = torch.topk(scores, 4)
+    pair = lambda t: torch.stack([t.values, t.indices.double()], -1)
+    case("top_k", pair(best), [scores])
+    case("top_k_all", pair(torch.topk(scores, 11)), [scores])
+    x, index = rand(2, 5, 3), torch.tensor([[[9.0, 4], [9, 0]], [[9, 2], [9, 2]]]).double()
+    case("gather", torch.stack([x[n, index[n, :, 1].long()] for n in range(2)]), [x, index])
+    case("gather_shared", torch.stack([x[0, index[n, :, 1].long()] for n in range(2)]), [x[:1], index])
+    ys, xs = torch.meshgrid(torch.arange(2) * 8.0, torch.arange(3) * 4.0, indexing="ij")
+    shift = torch.stack([xs, ys, xs, ys], -1).double().reshape(-1, 1, 4)
+    cell = torch.tensor([[-4.0, -2, 4, 2], [-3, -3, 3, 3], [-2, -4, 2, 4]]).double()
+    anchors = (shift + cell).reshape(1, -1, 4)
+    z = rand(1, 18, 4)
+    case("anchors", anchors + z, [z])
+
+    def decode(references, deltas, scores, first, label, weights, size):
+        n, k, classes = scores.shape
+        w, h = references[..., 2] - references[..., 0], references[..., 3] - references[..., 1]
+        cx, cy = references[..., 0] + w / 2, references[..., 1] + h / 2
+        d = deltas.reshape(n, k, classes, 4) / torch.tensor(weights).double()
+        sides = torch.exp(torch.clamp(d[..., 2:], max=math.log(1000 / 16))) * torch.stack([w, h], -1)[..., None, :]
+        centre = d[..., :2] * torch.stack([w, h], -1)[..., None, :] + torch.stack([cx, cy], -1)[..., None, :]
+        boxes = torch.cat([centre - sides / 2, centre + sides / 2], -1)
+        limit = torch.tensor([size[1], size[0]] * 2).double()
+        boxes = torch.minimum(boxes.clamp(min=0), limit)
+        labels = (torch.arange(classes) + label).double().view(1, 1, classes, 1).expand(n, k, classes, 1)
+        return torch.cat([boxes, scores[..., None], labels], -1)[:, :, first:].reshape(n, -1, 6)
+
+    def some_boxes(*shape):
+        corner = torch.rand(*shape, 2).double() * 20
+        return torch.cat([corner, corner + 2 + torch.rand(*shape, 2).double() * 12], -1)
+
+    def exact(t):
+        return (t * 64).round() / 64
+
+    references, deltas, scores = exact(some_boxes(1, 6)), rand(2, 6, 8), rand(2, 6, 2)
+    deltas[0, 0, 2] = 30
+    y = decode(references.expand(2, -1, -1), deltas, scores, 0, 3, [1.0, 1, 1, 1], (24, 28))
+    case("box_decode", y, [references, deltas, scores])
+    rows = torch.cat([exact(some_boxes(2, 5)), rand(2, 5, 2)], -1)
+    deltas, scores = rand(2, 5, 12), rand(2, 5, 3)
+    y = decode(rows, deltas, scores, 1, 0, [10.0, 10, 5, 5], (24, 28))
+    case("box_decode_rows", y, [rows, deltas, scores])
+
+    def nms(rows, iou, above, side, capacity):
+        out = []
+        for item in rows:
+            fits = (item[:, 4] > above) & (item[:, 2] - item[:, 0] >= side) & (item[:, 3] - item[:, 1] >= side)
+            item = item[fits]
+            kept = torchvision.ops.batched_nms(item[:, :4], item[:, 4], item[:, 5], iou)[:capacity]
+            item = item[kept]
+            empty = torch.tensor([[0.0, 0, 0, 0, -1e30, 0]]).double().expand(capacity - len(item), 6)
+            out.append(torch.cat([item, empty]))
+        return torch.stack(out)
+
+    labels = torch.randint(0, 2, (2, 60, 1)).double()
+    rows = torch.cat([exact(some_boxes(2, 60)), torch.rand(2, 60, 1).double().float().double(), labels], -1)
+    rows[0, :3, 2] = rows[0, :3, 0]
+    # A row without a box has a score of minus infinity, which is no number to compare: both are cut off.
+    case("nms", nms(rows, 0.4, 0.2, 0.5, 40)[..., :4], [rows])
+    case("nms_few", nms(rows, 0.7, 0.0, 0.5, 9), [rows])
+    maps = [rand(2, 3, 8, 10), rand(2, 3, 4, 5)]
+    # Boxes on both sides of the size that changes the map, some beyond the edge.
+    boxes = torch.tensor([[1.0, 2, 9, 11], [-3, 4, 30, 20], [0, 0, 160, 90], [30, 20, 31, 21], [100, 5, 700, 400]])
+    rows = torch.cat([boxes.double(), torch.zeros(5, 2).double()], -1).expand(2, 5, 6).contiguous()
+    for name, size in [("roi_align", 3), ("roi_align_large", 5)]:
+        pooled = []
+        for n in range(2):
+            for box in boxes.double():
+                area = float((box[2] - box[0]) * (box[3] - box[1]))
+                k = min(max(math.floor(4 + math.log2(math.sqrt(area) / 224) + 1e-6), 2), 3)
+                roi = torch.cat([torch.tensor([float(n)]).double(), box])[None]
+                pooled.append(torchvision.ops.roi_align(maps[k - 2], roi, size, 0.5**k, 2, False))
+        case(name, torch.cat(pooled), [rows, *maps])
 
 
 def dense_block():
@@ -237,6 +315,6 @@ def reductions():
     case("mean", t.mean(1), [t])
 
 
-for make in [convolutions, dense_block, element_wise, moves, images, reductions, tokens, attention, transposed]:
+for make in [convolutions, dense_block, element_wise, moves, images, reductions, tokens, attention, transposed, detection]:
     make()
 json.dump(CASES, sys.stdout, separators=(",", ":"))
