@@ -61,10 +61,10 @@ pub(super) fn nms<T: Element>(p: &NmsParams, x: &[T], y: &mut [T]) {
         order.sort_by(|&a, &b| row(b)[4].total_cmp(&row(a)[4]));
         let mut kept: Vec<usize> = Vec::new();
         for i in order {
-            let free = |&other: &usize| {
-                row(other)[5] != row(i)[5] || !(overlap(row(other), row(i)) > T::from_f32(p.iou))
+            let hides = |&other: &usize| {
+                row(other)[5] == row(i)[5] && overlap(row(other), row(i)) > T::from_f32(p.iou)
             };
-            if kept.len() < capacity && kept.iter().all(free) {
+            if kept.len() < capacity && !kept.iter().any(hides) {
                 kept.push(i);
             }
         }
