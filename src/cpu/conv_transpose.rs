@@ -2,7 +2,8 @@
 //! `stride`-th row and column and stores them at their places.
 
 use super::args::Args;
-use super::conv::{Operands, PackedConv, Spread};
+use super::conv::{Algorithm, Operands, PackedConv, Spread};
+use super::isa::Isa;
 use super::pool::Pool;
 use crate::kernel::conv::{Activation, Conv2dParams, Epilogue, PadMode};
 use crate::kernel::conv_transpose::ConvTranspose2dParams;
@@ -56,6 +57,7 @@ impl PackedPhases {
         }
         let (c_in, c_out, kernel, stride) =
             (p.c_in as usize, p.c_out as usize, p.kernel as usize, p.stride as usize);
+        let isa = Isa::current()?;
         let pack = |(first, conv): ([u32; 2], Conv2dParams)| {
             let last = [p.phase(first[0], p.h_out).last, p.phase(first[1], p.w_out).last].map(|v| v as usize);
             let [rows, columns] = conv.kernel.map(|v| v as usize);
@@ -69,7 +71,7 @@ impl PackedPhases {
                     }
                 }
             }
-            PackedConv::new(&conv, &plain)
+            PackedConv::new(Algorithm::Direct, isa, &conv, &plain)
         };
         Ok(Self(phases(p).map(pack).collect::<Result<_>>()?))
     }
@@ -80,7 +82,8 @@ impl PackedPhases {
     /// `Shape` or `Limit` when the parameters are no transposed convolution.
     pub fn len(p: &ConvTranspose2dParams) -> Result<usize> {
         p.check()?;
-        phases(p).map(|(_, conv)| Ok(PackedConv::form(&conv)?.1)).sum()
+        let isa = Isa::current()?;
+        phases(p).map(|(_, conv)| Ok(PackedConv::form(Algorithm::Direct, isa, &conv)?.1)).sum()
     }
 
     /// Elements of scratch that [`PackedPhases::run`] needs on so many threads.
@@ -89,7 +92,9 @@ impl PackedPhases {
     /// `Shape` or `Limit` when the parameters are no transposed convolution.
     pub fn scratch_len(p: &ConvTranspose2dParams, threads: usize) -> Result<usize> {
         p.check()?;
-        let mut lengths = phases(p).map(|(_, conv)| PackedConv::scratch_len(&conv, threads));
+        let isa = Isa::current()?;
+        let mut lengths =
+            phases(p).map(|(_, conv)| PackedConv::scratch_len(Algorithm::Direct, isa, &conv, threads));
         lengths.try_fold(0, |most, len| Ok(most.max(len?)))
     }
 

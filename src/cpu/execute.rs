@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::args::Args;
 use super::attention::{self, WindowBias};
 use super::blur::{self, BlurWeights};
-use super::conv::{Operands, PackedConv};
+use super::conv::{Algorithm, Operands, PackedConv};
 use super::conv_transpose::PackedPhases;
 use super::effort::threads_worth;
+use super::isa::Isa;
 use super::matmul::PackedMatmul;
 use super::pool::Pool;
 use super::resize::{self, ResizeTables};
@@ -38,10 +39,13 @@ pub(super) enum Prepared {
 }
 
 impl Prepared {
-    /// Tables of a call; `weights` are its packed operand's values.
-    pub fn new(kernel: &Kernel, weights: &[f32]) -> Result<Self> {
+    /// Tables of a call to the implementation `entry`; `weights` are its packed operand's values.
+    pub fn new(kernel: &Kernel, entry: &str, weights: &[f32]) -> Result<Self> {
         Ok(match kernel {
-            Kernel::Conv2d(p) => Prepared::Conv(Arc::new(PackedConv::new(p, weights)?)),
+            Kernel::Conv2d(p) => {
+                let packed = PackedConv::new(algorithm(entry), Isa::current()?, p, weights)?;
+                Prepared::Conv(Arc::new(packed))
+            }
             Kernel::ConvTranspose2d(p) => Prepared::ConvTranspose(Arc::new(PackedPhases::new(p, weights)?)),
             Kernel::Matmul(p) => Prepared::Matmul(Arc::new(PackedMatmul::new(p, weights)?)),
             Kernel::WindowAttention(p) => Prepared::Attention(Arc::new(WindowBias::new(p, weights)?)),
@@ -55,6 +59,12 @@ impl Prepared {
 /// Implementations of this device. A convolution goes by the name of the register tile it gets.
 const IMPLS: &[Impl] = &[
     Impl::always("conv2d_fwd", "conv2d_fwd_f32__direct"),
+    Impl {
+        contract: "conv2d_fwd",
+        entry: "conv2d_fwd_f32__winograd",
+        rank: 10,
+        fits: |k| matches!(k, Kernel::Conv2d(p) if Algorithm::Winograd.fits(p)),
+    },
     Impl::always("map_fwd", "map_fwd_f32__runs"),
     Impl::always("resize_fwd", "resize_fwd_f32__rows"),
     Impl::always("blur_fwd", "blur_fwd_f32__separable"),
@@ -73,15 +83,18 @@ const IMPLS: &[Impl] = &[
     Impl::always("roi_align_fwd", "roi_align_fwd_f32__placed"),
 ];
 
-/// The implementation of a kernel on so many threads.
-pub(super) fn choose(kernel: &Kernel, threads: usize) -> Result<Choice> {
+/// The implementation of a kernel on so many threads: the fastest, or with `pointwise` the fastest
+/// whose results do not depend on where in an image a pixel lies.
+pub(super) fn choose(kernel: &Kernel, threads: usize, pointwise: bool) -> Result<Choice> {
     let threads = threads.min(threads_worth(kernel));
-    let mut choice = Choice { entry: registry::choose(IMPLS, kernel)?.entry, workspace: 0, packed: None };
+    let fitting = IMPLS.iter().filter(|i| !pointwise || algorithm(i.entry) != Algorithm::Winograd);
+    let mut choice = Choice { entry: registry::choose(fitting, kernel)?.entry, workspace: 0, packed: None };
     match kernel {
         Kernel::Conv2d(p) => {
-            let (entry, len) = PackedConv::form(p)?;
+            let (algorithm, isa) = (algorithm(choice.entry), Isa::current()?);
+            let (entry, len) = PackedConv::form(algorithm, isa, p)?;
             choice.entry = entry;
-            choice.workspace = PackedConv::scratch_len(p, threads)?;
+            choice.workspace = PackedConv::scratch_len(algorithm, isa, p, threads)?;
             choice.packed = Some(Packed { operand: 1, len, variant: p.groups });
         }
         Kernel::ConvTranspose2d(p) => {
@@ -104,6 +117,15 @@ pub(super) fn choose(kernel: &Kernel, threads: usize) -> Result<Choice> {
         _ => {}
     }
     Ok(choice)
+}
+
+/// The algorithm of a convolution's implementation.
+fn algorithm(entry: &str) -> Algorithm {
+    if entry.contains("__winograd") {
+        Algorithm::Winograd
+    } else {
+        Algorithm::Direct
+    }
 }
 
 /// Runs one call.

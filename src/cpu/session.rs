@@ -16,6 +16,7 @@ use crate::Result;
 #[derive(Clone)]
 pub struct Cpu {
     pool: Arc<Pool>,
+    pointwise: bool,
 }
 
 impl Cpu {
@@ -24,7 +25,13 @@ impl Cpu {
     /// # Errors
     /// `Device` when the system refuses to start them.
     pub fn new(threads: usize) -> Result<Self> {
-        Ok(Self { pool: Arc::new(Pool::new(threads)?) })
+        Ok(Self { pool: Arc::new(Pool::new(threads)?), pointwise: false })
+    }
+
+    /// Without kernels that compute in blocks of pixels: results do not depend, to the last bit, on
+    /// where an image was cut.
+    pub fn pointwise(self) -> Self {
+        Self { pointwise: true, ..self }
     }
 
     /// The threads kernels run on.
@@ -35,7 +42,7 @@ impl Cpu {
 
 impl Kernels for Cpu {
     fn choose(&self, kernel: &Kernel) -> Result<Choice> {
-        execute::choose(kernel, self.pool.threads())
+        execute::choose(kernel, self.pool.threads(), self.pointwise)
     }
 }
 

@@ -11,6 +11,11 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{Error, Result};
 
+/// Kernels may compute y in square blocks of so many pixels, counted from its first pixel; then a
+/// pixel's last bits depend on its place in the block, and an image cut at multiples of this keeps
+/// them.
+pub const BLOCK_PIXELS: usize = 4;
+
 /// Largest number of elements one tensor of a convolution may span.
 const MAX_ELEMENTS: u64 = 1 << 40;
 

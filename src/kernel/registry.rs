@@ -27,8 +27,8 @@ impl Impl {
 ///
 /// # Errors
 /// `Unsupported` when the table has none.
-pub fn choose<'t>(table: &'t [Impl], kernel: &Kernel) -> Result<&'t Impl> {
-    let fitting = table.iter().filter(|i| i.contract == kernel.name() && (i.fits)(kernel));
+pub fn choose<'t>(table: impl IntoIterator<Item = &'t Impl>, kernel: &Kernel) -> Result<&'t Impl> {
+    let fitting = table.into_iter().filter(|i| i.contract == kernel.name() && (i.fits)(kernel));
     fitting
         .max_by_key(|i| i.rank)
         .ok_or_else(|| Error::unsupported(format!("{} has no implementation on this device", kernel.name())))

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use super::gather::Window;
 use super::tile::{Tile, MAX_VECTORS};
 use crate::kernel::conv::Conv2dParams;
 
 /// Floats of a cache line; buffers and strides are multiples of it.
-const LINE: usize = 16;
+pub(super) const LINE: usize = 16;
 /// Bytes of input a register tile may touch per chunk: stays in the first-level cache.
 const L1_BYTES: usize = 12 << 10;
 /// Bytes of a part's buffers: stay in the second-level cache.
@@ -227,14 +228,20 @@ impl Blocking {
         }
     }
 
-    /// Distance of a gathered row.
-    pub fn row_step(&self) -> usize {
-        self.row_step
-    }
-
-    /// Rows of x (counted from the padding's first) that so many rows of y need.
-    pub fn gathered_rows(&self, rows: usize) -> usize {
-        (rows - 1) * self.taps[0].stride + self.taps[0].reach() + 1
+    /// What a block reads.
+    pub fn window(&self, params: &Conv2dParams, block: &Block) -> Window {
+        let start = |axis: usize, first: usize| {
+            (first * params.stride[axis] as usize) as isize - params.pad[axis] as isize
+        };
+        Window {
+            image: block.image,
+            first_row: start(0, block.rows.start),
+            rows: (block.rows.len() - 1) * self.taps[0].stride + self.taps[0].reach() + 1,
+            first_column: start(1, block.columns.start),
+            phase_width: self.phase_width,
+            row_step: self.row_step,
+            channel_step: self.x_stride,
+        }
     }
 
     /// The pixel vectors of a block: row by row, or one run over all rows where that takes fewer.
@@ -252,18 +259,18 @@ impl Blocking {
 }
 
 /// The `index`-th of `count` nearly equal bands of `extent`; the first ones are the longer.
-fn band(extent: usize, count: usize, index: usize) -> Range<usize> {
+pub(super) fn band(extent: usize, count: usize, index: usize) -> Range<usize> {
     let (length, longer) = (extent / count, extent % count);
     let start = index * length + index.min(longer);
     start..start + length + usize::from(index < longer)
 }
 
 /// The largest share when `total` is cut evenly into pieces of at most about `most`.
-fn evenly(total: usize, most: usize) -> usize {
+pub(super) fn evenly(total: usize, most: usize) -> usize {
     total.div_ceil(total.div_ceil(most).max(1))
 }
 
 /// Rounded up to an odd number of cache lines, so that neighbours differ in their cache sets.
-fn odd_lines(length: usize) -> usize {
+pub(super) fn odd_lines(length: usize) -> usize {
     (length.div_ceil(LINE) | 1) * LINE
 }

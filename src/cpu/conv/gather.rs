@@ -4,38 +4,52 @@
 
 use std::ops::Range;
 
-use super::blocking::{Block, Blocking};
 use crate::kernel::conv::{Conv2dParams, PadMode};
 
 /// Floats copied at a time.
 const RUN: usize = 16;
 
-/// Gathers the input channels `channels` (of the block's group) that the block's pixels need.
-/// Inlined into one copy per instruction set.
+/// What is gathered of one image, and how it lies in the buffer.
+pub(super) struct Window {
+    /// The image.
+    pub image: usize,
+    /// The rows' first, in the coordinates the kernel sees; negative in the padding.
+    pub first_row: isize,
+    /// Rows.
+    pub rows: usize,
+    /// The columns' first, as `first_row`.
+    pub first_column: isize,
+    /// Columns of one phase: a row is the columns of phase 0, those of phase 1 and so on.
+    pub phase_width: usize,
+    /// Distance of a gathered row: all of its phases.
+    pub row_step: usize,
+    /// Distance of a gathered channel.
+    pub channel_step: usize,
+}
+
+/// Gathers the input channels `channels`, counted over all groups. Inlined into one copy per
+/// instruction set.
 ///
 /// # Safety
 /// `x` is readable for `params.x_span()` elements.
 #[inline(always)]
 pub(super) unsafe fn gather(
     params: &Conv2dParams,
-    blocking: &Blocking,
-    block: &Block,
+    window: &Window,
     channels: Range<usize>,
     x: *const f32,
     buffer: &mut [f32],
 ) {
     let axes = [Axis::new(params, 0), Axis::new(params, 1)];
-    let columns = Columns::new(&axes[1], blocking, block.columns.start);
-    let first_row = (block.rows.start * params.stride[0] as usize) as isize - params.pad[0] as isize;
-    let rows = blocking.gathered_rows(block.rows.len());
-    let (plane, width, row_step) = (params.x_plane(), axes[1].stored, blocking.row_step());
-    let group = block.image * params.x_batch_stride as usize + block.group * blocking.c_in * plane;
+    let columns = Columns::new(&axes[1], window);
+    let (plane, width, row_step) = (params.x_plane(), axes[1].stored, window.row_step);
+    let image = window.image * params.x_batch_stride as usize;
     for (slot, channel) in channels.enumerate() {
-        let to = &mut buffer[slot * blocking.x_stride..][..rows * row_step];
+        let to = &mut buffer[slot * window.channel_step..][..window.rows * row_step];
         for (row, to) in to.chunks_exact_mut(row_step).enumerate() {
-            match axes[0].source(first_row + row as isize) {
+            match axes[0].source(window.first_row + row as isize) {
                 Some(row) => {
-                    let start = group + channel * plane + row * width;
+                    let start = image + channel * plane + row * width;
                     // SAFETY: a source row lies inside the plane.
                     columns.copy(unsafe { std::slice::from_raw_parts(x.add(start), width) }, to);
                 }
@@ -53,7 +67,6 @@ struct Axis {
     stored: usize,
     upsample: usize,
     stride: usize,
-    pad: usize,
     reflect: bool,
 }
 
@@ -65,7 +78,6 @@ impl Axis {
             stored: (extent / params.upsample) as usize,
             upsample: params.upsample as usize,
             stride: params.stride[axis] as usize,
-            pad: params.pad[axis] as usize,
             reflect: params.pad_mode == PadMode::Reflect as u32,
         }
     }
@@ -96,9 +108,8 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn new(axis: &'a Axis, blocking: &Blocking, first: usize) -> Self {
-        let start = (first * axis.stride) as isize - axis.pad as isize;
-        let width = blocking.phase_width;
+    fn new(axis: &'a Axis, window: &Window) -> Self {
+        let (start, width) = (window.first_column, window.phase_width);
         let clamp = |at: isize| at.clamp(0, width as isize) as usize;
         let inside = if axis.stride == 1 { clamp(-start)..clamp(axis.extent - start) } else { 0..0 };
         Self { axis, start, width, inside }

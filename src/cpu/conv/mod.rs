@@ -1,27 +1,17 @@
-//! Convolution on the CPU: any stride, dilation, padding and grouping by one direct algorithm.
+//! Convolution on the CPU, by two algorithms: `direct` takes any stride, dilation, padding and
+//! grouping, `winograd` 3x3 kernels with stride 1 between many channels.
 //!
-//! The output is cut into blocks of rows and columns. Per block, a chunk of input channels is
-//! gathered into a padded buffer that stays in the cache (`gather`); register tiles of a few output
-//! channels times a few pixel vectors run over the chunk's channels and taps and keep their sums in
-//! a second buffer (`tile`); after the last chunk the epilogue stores the sums (`store`).
-//! `blocking` decides the sizes.
-//!
-//! A pixel's sum is one chain of fused multiply-adds in the order channel, row, column, whatever
-//! its block, chunk, vector lane or thread: results do not depend on the number of threads, on the
-//! batch or on where a tile of a larger image was cut, and AVX-512, AVX2 and NEON agree bit by bit.
+//! Both cut y into pieces, gather the pixels of x that a piece needs into a padded buffer
+//! (`gather`), multiply with register tiles of a few output channels times a few pixel vectors
+//! (`tile`), and take the sums to y through the epilogue (`store`). AVX-512, AVX2 and NEON agree bit
+//! by bit.
 
 mod blocking;
+mod direct;
 mod gather;
 mod store;
 mod tile;
-
-#[cfg(target_arch = "x86_64")]
-mod tile_avx2;
-#[cfg(target_arch = "x86_64")]
-mod tile_avx512;
-#[cfg(target_arch = "aarch64")]
-mod tile_neon;
-mod tile_portable;
+mod winograd;
 
 #[cfg(test)]
 mod tests;
@@ -30,8 +20,29 @@ use crate::cpu::isa::Isa;
 use crate::cpu::pool::Pool;
 use crate::kernel::conv::Conv2dParams;
 use crate::{Error, Result};
-use blocking::{Block, Blocking};
-use tile::{Tile, TileJob};
+use blocking::{Blocking, LINE};
+use tile::Tile;
+
+/// How sums are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// One product per tap: any convolution. A pixel's bits do not depend on where it lies.
+    Direct,
+    /// F(4x4, 3x3) for 3x3 kernels with stride 1: a quarter of the products, a digit less accurate.
+    /// Bits are kept when an image is cut at multiples of
+    /// [`BLOCK_PIXELS`](crate::kernel::conv::BLOCK_PIXELS).
+    Winograd,
+}
+
+impl Algorithm {
+    /// Whether it takes a convolution with these channels, kernel, strides, dilations and groups.
+    pub fn fits(self, params: &Conv2dParams) -> bool {
+        match self {
+            Self::Direct => true,
+            Self::Winograd => winograd::fits(params),
+        }
+    }
+}
 
 /// Where the tensors of one convolution lie.
 #[derive(Debug, Clone, Copy)]
@@ -61,29 +72,24 @@ pub(in crate::cpu) struct Spread {
     pub plane: usize,
 }
 
-/// A convolution's weights, laid out for one kernel of one instruction set.
+/// A convolution's weights, laid out for one algorithm and instruction set.
 pub struct PackedConv {
+    algorithm: Algorithm,
     tile: &'static Tile,
     geometry: [u32; 5],
     weights: Vec<f32>,
 }
 
 impl PackedConv {
-    /// Packs `weights` (c_out, c_in / groups, kernel rows, kernel columns) for the current
-    /// instruction set. Only channels, groups and kernel of `params` matter here.
+    /// Packs `weights` (c_out, c_in / groups, kernel rows, kernel columns). Only channels, groups
+    /// and kernel of `params` matter here.
     ///
     /// # Errors
-    /// `Shape` when the parameters are no convolution or the weights are not as many as they say.
-    pub fn new(params: &Conv2dParams, weights: &[f32]) -> Result<Self> {
-        Self::with_isa(Isa::current()?, params, weights)
-    }
-
-    /// As [`PackedConv::new`] for a given instruction set.
-    ///
-    /// # Errors
-    /// Also `Device` when this machine lacks it.
-    pub fn with_isa(isa: Isa, params: &Conv2dParams, weights: &[f32]) -> Result<Self> {
-        params.check()?;
+    /// `Shape` when the parameters are no convolution or the weights are not as many as they say,
+    /// `Unsupported` when the algorithm does not take them, `Device` when this machine lacks the
+    /// instruction set.
+    pub fn new(algorithm: Algorithm, isa: Isa, params: &Conv2dParams, weights: &[f32]) -> Result<Self> {
+        let tile = checked_tile(algorithm, isa, params)?;
         if weights.len() != params.weight_len() {
             return Err(Error::shape(format!(
                 "conv2d: {} weights where {} are expected",
@@ -91,41 +97,40 @@ impl PackedConv {
                 params.weight_len()
             )));
         }
-        let tile = Tile::choose(isa, params)?;
-        Ok(Self { tile, geometry: geometry(params), weights: pack(tile, params, weights) })
-    }
-
-    /// Name of the kernel that was chosen.
-    pub fn kernel_name(&self) -> &'static str {
-        self.tile.name
+        let weights = match algorithm {
+            Algorithm::Direct => direct::pack(tile, params, weights),
+            Algorithm::Winograd => winograd::pack(tile, params, weights),
+        };
+        Ok(Self { algorithm, tile, geometry: geometry(params), weights })
     }
 
     /// Name of the kernel that will run, and elements of its packed weights, padding included.
     ///
     /// # Errors
-    /// `Shape` or `Limit` when the parameters are no convolution.
-    pub fn form(params: &Conv2dParams) -> Result<(&'static str, usize)> {
-        params.check()?;
-        let tile = Tile::choose(Isa::current()?, params)?;
-        Ok((tile.name, packed_len(tile, params)))
+    /// As [`PackedConv::new`].
+    pub fn form(algorithm: Algorithm, isa: Isa, params: &Conv2dParams) -> Result<(&'static str, usize)> {
+        let tile = checked_tile(algorithm, isa, params)?;
+        Ok(match algorithm {
+            Algorithm::Direct => (tile.direct, direct::packed_len(tile, params)),
+            Algorithm::Winograd => (tile.winograd, winograd::packed_len(tile, params)),
+        })
     }
 
-    /// Elements of scratch that [`PackedConv::run`] needs on so many threads. It depends on the
-    /// instruction set, not on the weights.
+    /// Elements of scratch that [`PackedConv::run`] needs on so many threads.
     ///
     /// # Errors
-    /// `Shape` or `Limit` when the parameters are no convolution.
-    pub fn scratch_len(params: &Conv2dParams, threads: usize) -> Result<usize> {
-        Self::scratch_len_with_isa(Isa::current()?, params, threads)
-    }
-
-    /// As [`PackedConv::scratch_len`] for a given instruction set.
-    ///
-    /// # Errors
-    /// Also `Device` when this machine lacks it.
-    pub fn scratch_len_with_isa(isa: Isa, params: &Conv2dParams, threads: usize) -> Result<usize> {
-        params.check()?;
-        Ok(Blocking::new(params, Tile::choose(isa, params)?, threads).scratch_len())
+    /// As [`PackedConv::new`].
+    pub fn scratch_len(
+        algorithm: Algorithm,
+        isa: Isa,
+        params: &Conv2dParams,
+        threads: usize,
+    ) -> Result<usize> {
+        let tile = checked_tile(algorithm, isa, params)?;
+        Ok(match algorithm {
+            Algorithm::Direct => Blocking::new(params, tile, threads).scratch_len(),
+            Algorithm::Winograd => winograd::Cut::new(params, tile, threads).scratch_len(),
+        })
     }
 
     /// Computes y. Allocates nothing.
@@ -168,33 +173,37 @@ impl PackedConv {
         pool: &Pool,
     ) -> Result<()> {
         self.check(params, operands)?;
-        let blocking = Blocking::new(params, self.tile, pool.threads());
-        if scratch.len() < blocking.scratch_len() {
-            return Err(Error::shape(format!(
-                "conv2d: {} elements of scratch where {} are needed",
-                scratch.len(),
-                blocking.scratch_len()
-            )));
-        }
-        let (taps, buffers) = blocking.split_scratch(scratch);
-        let job = ConvJob { conv: self, params, operands, spread, blocking: &blocking, taps };
-        let buffers = Buffers(buffers.as_mut_ptr());
-        pool.run(blocking.parts, |part| {
-            // SAFETY: `part_len` elements per part lie in `buffers`, and each part runs once.
-            let own = unsafe {
-                std::slice::from_raw_parts_mut(buffers.part(part * blocking.part_len), blocking.part_len)
-            };
-            for unit in blocking.units_of(part) {
-                // SAFETY: the caller's promise; units write disjoint parts of y.
-                unsafe { job.run_block(&blocking.block(params, unit), own) };
+        let job = Job { tile: self.tile, weights: &self.weights, params, operands, spread };
+        match self.algorithm {
+            Algorithm::Direct => {
+                let blocking = Blocking::new(params, self.tile, pool.threads());
+                check_scratch(scratch, blocking.scratch_len())?;
+                let (taps, buffers) = blocking.split_scratch(scratch);
+                let buffers = PartBuffers { start: buffers.as_mut_ptr(), part_len: blocking.part_len };
+                pool.run(blocking.parts, |part| {
+                    // SAFETY: the scratch holds one buffer per part, each part runs once; the
+                    // caller's promise.
+                    unsafe { direct::run_part(&job, &blocking, taps, part, buffers.of(part)) };
+                });
             }
-        });
+            Algorithm::Winograd => {
+                let cut = winograd::Cut::new(params, self.tile, pool.threads());
+                check_scratch(scratch, cut.scratch_len())?;
+                let (parts, part_len) = cut.parts();
+                let start = scratch.as_ptr().align_offset(LINE * 4).min(LINE);
+                let buffers = PartBuffers { start: scratch[start..].as_mut_ptr(), part_len };
+                pool.run(parts, |part| {
+                    // SAFETY: as above.
+                    unsafe { winograd::run_part(&job, &cut, part, buffers.of(part)) };
+                });
+            }
+        }
         Ok(())
     }
 
     fn check(&self, params: &Conv2dParams, operands: &Operands) -> Result<()> {
         params.check()?;
-        if geometry(params) != self.geometry {
+        if geometry(params) != self.geometry || !self.algorithm.fits(params) {
             return Err(Error::shape(format!(
                 "conv2d: channels, groups, kernel {:?} on weights of {:?}",
                 geometry(params),
@@ -215,128 +224,55 @@ impl PackedConv {
     }
 }
 
+/// The register tile of a convolution that the algorithm takes.
+fn checked_tile(algorithm: Algorithm, isa: Isa, params: &Conv2dParams) -> Result<&'static Tile> {
+    params.check()?;
+    if !algorithm.fits(params) {
+        return Err(Error::unsupported(format!("conv2d: {algorithm:?} does not take {params:?}")));
+    }
+    Tile::choose(isa, (params.c_out / params.groups) as usize)
+}
+
+fn check_scratch(scratch: &[f32], needed: usize) -> Result<()> {
+    if scratch.len() < needed {
+        return Err(Error::shape(format!(
+            "conv2d: {} elements of scratch where {needed} are needed",
+            scratch.len()
+        )));
+    }
+    Ok(())
+}
+
 /// What packed weights depend on.
 fn geometry(p: &Conv2dParams) -> [u32; 5] {
     [p.c_in, p.c_out, p.groups, p.kernel[0], p.kernel[1]]
 }
 
-/// Elements of packed weights.
-fn packed_len(tile: &Tile, params: &Conv2dParams) -> usize {
-    let c_out = (params.c_out / params.groups) as usize;
-    params.weight_len() / c_out * c_out.next_multiple_of(tile.rows)
-}
-
-/// Weights as group, block of output channels, input channel, tap, channel of the block; the last
-/// block of a group is filled up with zeros.
-fn pack(tile: &Tile, params: &Conv2dParams, weights: &[f32]) -> Vec<f32> {
-    let groups = params.groups as usize;
-    let (c_in, c_out) = (params.c_in as usize / groups, params.c_out as usize / groups);
-    let taps = (params.kernel[0] * params.kernel[1]) as usize;
-    let blocks = c_out.div_ceil(tile.rows);
-    let mut packed = vec![0.0; packed_len(tile, params)];
-    for (channel, filter) in weights.chunks_exact(c_in * taps).enumerate() {
-        let (group, o) = (channel / c_out, channel % c_out);
-        let block = group * blocks + o / tile.rows;
-        let start = block * c_in * taps * tile.rows + o % tile.rows;
-        for (i, &w) in filter.iter().enumerate() {
-            packed[start + i * tile.rows] = w;
-        }
-    }
-    packed
+/// One run, as all of its parts see it.
+struct Job<'a> {
+    tile: &'static Tile,
+    weights: &'a [f32],
+    params: &'a Conv2dParams,
+    operands: &'a Operands<'a>,
+    spread: Spread,
 }
 
 /// The parts' buffers, one after the other.
 #[derive(Clone, Copy)]
-struct Buffers(*mut f32);
+struct PartBuffers {
+    start: *mut f32,
+    part_len: usize,
+}
 
 // SAFETY: each part uses its own range only.
-unsafe impl Sync for Buffers {}
+unsafe impl Sync for PartBuffers {}
 
-impl Buffers {
+impl PartBuffers {
     /// # Safety
-    /// `offset` lies in the buffers.
-    unsafe fn part(&self, offset: usize) -> *mut f32 {
+    /// The buffers hold that part, and nobody else uses it.
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn of(&self, part: usize) -> &mut [f32] {
         // SAFETY: the caller's promise.
-        unsafe { self.0.add(offset) }
-    }
-}
-
-/// One run, as all of its parts see it.
-struct ConvJob<'a> {
-    conv: &'a PackedConv,
-    params: &'a Conv2dParams,
-    operands: &'a Operands<'a>,
-    spread: Spread,
-    blocking: &'a Blocking,
-    taps: &'a [u32],
-}
-
-impl ConvJob<'_> {
-    /// Computes one block of y.
-    ///
-    /// # Safety
-    /// As [`PackedConv::run`]; `buffer` has the blocking's `part_len` elements.
-    unsafe fn run_block(&self, block: &Block, buffer: &mut [f32]) {
-        let blocking = self.blocking;
-        let (x_buffer, sums) = buffer.split_at_mut(blocking.x_len);
-        let mut from = 0;
-        while from < blocking.c_in {
-            let to = blocking.c_in.min(from + blocking.chunk);
-            let channels = from..to;
-            // SAFETY: the caller's promise.
-            unsafe {
-                (self.conv.tile.gather)(
-                    self.params,
-                    blocking,
-                    block,
-                    channels.clone(),
-                    self.operands.x,
-                    x_buffer,
-                );
-                self.accumulate(block, channels, x_buffer, sums);
-            }
-            from = to;
-        }
-        // SAFETY: the caller's promise.
-        unsafe { (self.conv.tile.store)(self.params, blocking, block, self.operands, self.spread, sums) };
-    }
-
-    /// Adds a chunk of input channels to the block's sums.
-    ///
-    /// # Safety
-    /// The tile's instruction set is available, and the buffers are as long as the blocking says.
-    unsafe fn accumulate(
-        &self,
-        block: &Block,
-        channels: std::ops::Range<usize>,
-        x: &[f32],
-        sums: &mut [f32],
-    ) {
-        let (tile, blocking) = (self.conv.tile, self.blocking);
-        let layout = blocking.vectors(block);
-        let filter = blocking.c_in * self.taps.len() * tile.rows;
-        let mut vector = 0;
-        while vector < layout.count {
-            let width = tile.group(layout.count - vector);
-            let bases = std::array::from_fn(|i| layout.base(vector + i.min(width - 1)));
-            for (i, co_block) in block.co_blocks.clone().enumerate() {
-                let w = (block.group * blocking.co_blocks + co_block) * filter
-                    + channels.start * self.taps.len() * tile.rows;
-                let sum = i * tile.rows * blocking.sum_stride + vector * tile.lanes;
-                let job = TileJob {
-                    x: x.as_ptr(),
-                    x_stride: blocking.x_stride,
-                    channels: channels.len(),
-                    taps: self.taps,
-                    w: self.conv.weights[w..].as_ptr(),
-                    sums: sums[sum..].as_mut_ptr(),
-                    sum_stride: blocking.sum_stride,
-                    first: channels.start == 0,
-                };
-                // SAFETY: the caller's promise; bases, taps and strides stay inside the buffers.
-                unsafe { (tile.functions[width - 1])(&job, &bases) };
-            }
-            vector += width;
-        }
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(part * self.part_len), self.part_len) }
     }
 }

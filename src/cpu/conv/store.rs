@@ -22,48 +22,38 @@ pub(super) unsafe fn store(
     let tile_rows = blocking.tile_rows;
     let first = block.co_blocks.start * tile_rows;
     let last = (block.co_blocks.end * tile_rows).min(group_channels);
-    let (width, plane) = (params.w_out as usize, params.y_plane());
     for (slot, channel) in (first..last).enumerate() {
         let channel = block.group * group_channels + channel;
-        let row = Row::new(params, operands, channel);
-        for (i, y_row) in block.rows.clone().enumerate() {
+        let output = Channel::new(params, operands, spread, block.image, channel);
+        for (i, row) in block.rows.clone().enumerate() {
             let start = slot * blocking.sum_stride + i * vectors.row_stride;
-            let sums = &sums[start..start + block.columns.len()];
-            let offset = channel * plane + y_row * width + block.columns.start;
-            let at = |batch_stride: u64| block.image * batch_stride as usize + offset;
-            // SAFETY: the caller's promise; the row lies inside y and the residuals.
-            unsafe {
-                if spread.column > 1 {
-                    let y = operands.y.add(block.image * params.y_batch_stride as usize);
-                    let offset =
-                        channel * spread.plane + y_row * spread.row + block.columns.start * spread.column;
-                    row.store_spread(sums, y.add(offset), spread.column);
-                    continue;
-                }
-                let y = operands.y.add(at(params.y_batch_stride));
-                let residual = |i: usize| {
-                    if i < params.epilogue.residuals as usize {
-                        operands.residuals[i].add(at(params.r_batch_stride[i]))
-                    } else {
-                        std::ptr::null()
-                    }
-                };
-                row.store(sums, y, [residual(0), residual(1)]);
-            }
+            // SAFETY: the caller's promise.
+            unsafe { output.store(&sums[start..start + block.columns.len()], row, block.columns.start) };
         }
     }
 }
 
-/// The epilogue of one output channel.
-struct Row<'a> {
-    epilogue: &'a Epilogue,
+/// The epilogue of one output channel of one image.
+pub(super) struct Channel<'a> {
+    params: &'a Conv2dParams,
+    operands: &'a Operands<'a>,
+    spread: Spread,
+    image: usize,
+    channel: usize,
     bias: f32,
     slope: f32,
 }
 
-impl<'a> Row<'a> {
+impl<'a> Channel<'a> {
+    /// `channel` is counted over all groups.
     #[inline(always)]
-    fn new(params: &'a Conv2dParams, operands: &Operands, channel: usize) -> Self {
+    pub fn new(
+        params: &'a Conv2dParams,
+        operands: &'a Operands<'a>,
+        spread: Spread,
+        image: usize,
+        channel: usize,
+    ) -> Self {
         let epilogue = &params.epilogue;
         let bias = if epilogue.has_bias == 0 { 0.0 } else { operands.bias[channel] };
         let slope = match epilogue.slopes(params.c_out as usize) {
@@ -72,17 +62,35 @@ impl<'a> Row<'a> {
             1 => operands.slope[0],
             _ => operands.slope[channel],
         };
-        Self { epilogue, bias, slope }
+        Self { params, operands, spread, image, channel, bias, slope }
     }
 
+    /// Stores the sums of a run of pixels from (`row`, `column`) on.
+    ///
     /// # Safety
-    /// As many elements as `sums` has are writable at `y` and readable at the epilogue's residuals.
+    /// The operands' spans are those of the parameters; the run lies inside of y, and nobody else
+    /// writes it.
     #[inline(always)]
-    unsafe fn store(&self, sums: &[f32], y: *mut f32, residuals: [*const f32; 2]) {
-        let slope = self.slope;
+    pub unsafe fn store(&self, sums: &[f32], row: usize, column: usize) {
+        if self.spread.column > 1 {
+            // SAFETY: the caller's promise.
+            return unsafe { self.store_spread(sums, row, column) };
+        }
+        let (params, slope) = (self.params, self.slope);
+        let offset = self.channel * params.y_plane() + row * params.w_out as usize + column;
+        let at = |batch_stride: u64| self.image * batch_stride as usize + offset;
         // SAFETY: the caller's promise.
         unsafe {
-            match self.epilogue.act {
+            let y = self.operands.y.add(at(params.y_batch_stride));
+            let residual = |i: usize| {
+                if i < params.epilogue.residuals as usize {
+                    self.operands.residuals[i].add(at(params.r_batch_stride[i]))
+                } else {
+                    std::ptr::null()
+                }
+            };
+            let residuals = [residual(0), residual(1)];
+            match params.epilogue.act {
                 0 => self.store_with(sums, y, residuals, |v| v),
                 5 => self.store_with(sums, y, residuals, |v| 1.0 / (1.0 + (-v).exp())),
                 _ => self.store_with(sums, y, residuals, |v| if v > 0.0 { v } else { v * slope }),
@@ -90,22 +98,28 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Stores every `step`-th element, without residuals.
+    /// Stores sums apart from each other, without residuals.
     ///
     /// # Safety
-    /// As many elements as `sums` has are writable at `y`, `step` apart.
+    /// As [`Channel::store`].
     #[inline(always)]
-    unsafe fn store_spread(&self, sums: &[f32], y: *mut f32, step: usize) {
-        let slope = if self.epilogue.act == Activation::None as u32 { 1.0 } else { self.slope };
+    unsafe fn store_spread(&self, sums: &[f32], row: usize, column: usize) {
+        let Spread { column: step, row: row_step, plane } = self.spread;
+        let start = self.image * self.params.y_batch_stride as usize
+            + self.channel * plane
+            + row * row_step
+            + column * step;
+        let none = self.params.epilogue.act == Activation::None as u32;
+        let slope = if none { 1.0 } else { self.slope };
         for (i, &sum) in sums.iter().enumerate() {
             let v = sum + self.bias;
             // SAFETY: the caller's promise.
-            unsafe { *y.add(i * step) = if v > 0.0 { v } else { v * slope } };
+            unsafe { *self.operands.y.add(start + i * step) = if v > 0.0 { v } else { v * slope } };
         }
     }
 
     /// # Safety
-    /// As [`Row::store`].
+    /// As many elements as `sums` has are writable at `y` and readable at the epilogue's residuals.
     #[inline(always)]
     unsafe fn store_with(
         &self,
@@ -114,12 +128,13 @@ impl<'a> Row<'a> {
         residuals: [*const f32; 2],
         act: impl Fn(f32) -> f32,
     ) {
-        let (bias, scale) = (self.bias, self.epilogue.scale);
-        let [s0, s1] = self.epilogue.residual_scale;
+        let epilogue: &Epilogue = &self.params.epilogue;
+        let (bias, scale) = (self.bias, epilogue.scale);
+        let [s0, s1] = epilogue.residual_scale;
         let [r0, r1] = residuals;
         // SAFETY: the caller's promise; where a residual is y itself, it is read before y is written.
         unsafe {
-            match self.epilogue.residuals {
+            match epilogue.residuals {
                 0 => for_each(sums, y, |_, sum| act(sum + bias) * scale),
                 1 => for_each(sums, y, |i, sum| act(sum + bias) * scale + s0 * *r0.add(i)),
                 _ => for_each(sums, y, |i, sum| act(sum + bias) * scale + s0 * *r0.add(i) + s1 * *r1.add(i)),

@@ -1,6 +1,6 @@
 //! The CPU convolution against a plain loop in f64, on every instruction set of the machine.
 
-use super::{Operands, PackedConv};
+use super::{Algorithm, Operands, PackedConv};
 use crate::cpu::isa::Isa;
 use crate::cpu::pool::Pool;
 use crate::kernel::conv::{Activation, Conv2dParams, Epilogue, PadMode};
@@ -57,9 +57,9 @@ impl Data {
         Operands { x: self.x.as_ptr(), y, bias: &self.bias, slope: &self.slope, residuals }
     }
 
-    fn run(&self, p: &Conv2dParams, isa: Isa, threads: usize) -> Vec<f32> {
-        let conv = PackedConv::with_isa(isa, p, &self.w).unwrap();
-        let mut scratch = vec![f32::NAN; PackedConv::scratch_len_with_isa(isa, p, threads).unwrap()];
+    fn run(&self, algorithm: Algorithm, p: &Conv2dParams, isa: Isa, threads: usize) -> Vec<f32> {
+        let conv = PackedConv::new(algorithm, isa, p, &self.w).unwrap();
+        let mut scratch = vec![f32::NAN; PackedConv::scratch_len(algorithm, isa, p, threads).unwrap()];
         let mut y = vec![UNTOUCHED; p.y_span()];
         let operands = self.operands(y.as_mut_ptr());
         // SAFETY: the tensors have the spans of the parameters and are separate.
@@ -121,7 +121,11 @@ fn naive(p: &Conv2dParams, data: &Data, image: usize, o: usize, row: usize, colu
 }
 
 /// Compares y with the definition; elements between images must be untouched.
-fn compare(p: &Conv2dParams, data: &Data, y: &[f32], what: &str) {
+fn compare(algorithm: Algorithm, p: &Conv2dParams, data: &Data, y: &[f32], what: &str) {
+    let bound = match algorithm {
+        Algorithm::Direct => 4e-7,
+        Algorithm::Winograd => 4e-6,
+    };
     let plane = p.y_plane();
     let mut touched = vec![false; y.len()];
     for image in 0..p.batch as usize {
@@ -133,7 +137,7 @@ fn compare(p: &Conv2dParams, data: &Data, y: &[f32], what: &str) {
                 touched[at] = true;
                 let error = (f64::from(y[at]) - expected).abs();
                 assert!(
-                    error <= 4e-7 * magnitude * f64::from(1.0 + p.epilogue.scale.abs()),
+                    error <= bound * magnitude * f64::from(1.0 + p.epilogue.scale.abs()),
                     "{what}: {p:?} image {image} channel {o} row {row} column {column}: {} is {expected}",
                     y[at]
                 );
@@ -152,25 +156,34 @@ fn isas() -> impl Iterator<Item = Isa> {
     Isa::ALL.into_iter().filter(|isa| isa.is_available())
 }
 
-/// Runs a case on every instruction set and on one to three threads.
+/// The algorithms that take a convolution.
+fn algorithms(p: &Conv2dParams) -> impl Iterator<Item = Algorithm> + '_ {
+    [Algorithm::Direct, Algorithm::Winograd].into_iter().filter(|a| a.fits(p))
+}
+
+/// The algorithms that take a convolution, on every instruction set.
+fn kinds(p: &Conv2dParams) -> impl Iterator<Item = (Algorithm, Isa)> + '_ {
+    algorithms(p).flat_map(|a| isas().map(move |isa| (a, isa)))
+}
+
+/// Runs a case by every algorithm, on every instruction set and on one to three threads.
 fn check(p: &Conv2dParams, seed: u64) {
     p.check().unwrap();
     let data = Data::new(p, seed);
-    let mut fused: Option<Vec<u32>> = None;
-    for isa in isas() {
-        let y = data.run(p, isa, 1);
-        compare(p, &data, &y, isa.name());
-        for threads in [2, 3] {
-            assert_eq!(
-                bits(&data.run(p, isa, threads)),
-                bits(&y),
-                "{} on {threads} threads: {p:?}",
-                isa.name()
-            );
-        }
-        if isa != Isa::Portable {
-            let first = fused.get_or_insert_with(|| bits(&y));
-            assert_eq!(*first, bits(&y), "{} differs from the best instruction set: {p:?}", isa.name());
+    for algorithm in algorithms(p) {
+        let mut fused: Option<Vec<u32>> = None;
+        for isa in isas() {
+            let what = format!("{algorithm:?} {}", isa.name());
+            let y = data.run(algorithm, p, isa, 1);
+            compare(algorithm, p, &data, &y, &what);
+            for threads in [2, 3] {
+                let again = data.run(algorithm, p, isa, threads);
+                assert_eq!(bits(&again), bits(&y), "{what} on {threads} threads: {p:?}");
+            }
+            if isa != Isa::Portable {
+                let first = fused.get_or_insert_with(|| bits(&y));
+                assert_eq!(*first, bits(&y), "{what} differs from the best instruction set: {p:?}");
+            }
         }
     }
 }
@@ -197,6 +210,36 @@ fn sizes_around_the_vectors_and_tiles() {
     check(&Conv2dParams::same([1, 2, 3, 700], 3, 3), 1);
     check(&Conv2dParams::same([2, 70, 9, 20], 24, 1), 2);
     check(&Conv2dParams::same([1, 40, 40, 33], 33, 3), 3);
+}
+
+#[test]
+fn many_channels_and_small_kernels() {
+    let mut random = Random(21);
+    let mut done = 0;
+    while done < 24 {
+        let upsample = random.one_of([1, 1, 2]);
+        let extent = |random: &mut Random, n| upsample * (1 + random.below(n / upsample));
+        let base = Conv2dParams::same(
+            [1 + random.below(2), 16 + random.below(60), extent(&mut random, 24), extent(&mut random, 70)],
+            16 + random.below(60),
+            3,
+        );
+        let pad = [random.below(3), random.below(3)];
+        let Some(mut p) = sized(Conv2dParams { upsample, pad, pad_mode: random.below(2), ..base }) else {
+            continue;
+        };
+        p.epilogue = Epilogue {
+            has_bias: random.below(2),
+            act: random.below(6),
+            slope: 0.2,
+            residuals: random.below(3),
+            residual_scale: [1.0, -0.25],
+            ..Epilogue::NONE
+        };
+        check(&p, done);
+        done += 1;
+    }
+    check(&Conv2dParams::same([1, 16, 9, 700], 150, 3), 1);
 }
 
 #[test]
@@ -272,28 +315,28 @@ fn a_dense_block_grows_in_its_own_slab() {
     let (h, w) = (18, 20);
     let plane = h * w;
     let pool = Pool::new(2).unwrap();
-    for isa in isas() {
+    let p = Conv2dParams {
+        x_batch_stride: (96 * plane) as u64,
+        y_batch_stride: (96 * plane) as u64,
+        ..Conv2dParams::same([2, 64, h as u32, w as u32], 32, 3)
+    };
+    for (algorithm, isa) in kinds(&p) {
         let mut slab = vec![0.0; 2 * 96 * plane];
         let mut random = Random(3);
         for image in slab.chunks_exact_mut(96 * plane) {
             image[..64 * plane].copy_from_slice(&random.floats(64 * plane));
         }
-        let p = Conv2dParams {
-            x_batch_stride: (96 * plane) as u64,
-            y_batch_stride: (96 * plane) as u64,
-            ..Conv2dParams::same([2, 64, h as u32, w as u32], 32, 3)
-        };
         let mut data = Data::new(&p, 4);
         data.x = slab.clone();
-        let mut scratch = vec![0.0; PackedConv::scratch_len_with_isa(isa, &p, 2).unwrap()];
-        let conv = PackedConv::with_isa(isa, &p, &data.w).unwrap();
+        let mut scratch = vec![0.0; PackedConv::scratch_len(algorithm, isa, &p, 2).unwrap()];
+        let conv = PackedConv::new(algorithm, isa, &p, &data.w).unwrap();
         let base = slab.as_mut_ptr();
         // SAFETY: y's channels 64..96 follow those of x in the same slab.
         unsafe {
             let operands = Operands { x: base, ..data.operands(base.add(64 * plane)) };
             conv.run(&p, &operands, &mut scratch, &pool).unwrap();
         }
-        let separate = data.run(&p, isa, 1);
+        let separate = data.run(algorithm, &p, isa, 1);
         for image in 0..2 {
             let at = image * 96 * plane;
             assert_eq!(bits(&slab[at..at + 64 * plane]), bits(&data.x[at..at + 64 * plane]));
@@ -309,14 +352,14 @@ fn a_dense_block_grows_in_its_own_slab() {
 
 #[test]
 fn a_residual_may_be_the_output() {
-    let mut p = Conv2dParams::same([2, 6, 11, 13], 9, 3);
+    let mut p = Conv2dParams::same([2, 16, 11, 13], 19, 3);
     p.epilogue = Epilogue { residuals: 1, residual_scale: [1.0, 0.0], scale: 0.2, ..Epilogue::NONE };
-    for isa in isas() {
+    for (algorithm, isa) in kinds(&p) {
         let data = Data::new(&p, 5);
-        let expected = data.run(&p, isa, 1);
+        let expected = data.run(algorithm, &p, isa, 1);
         let mut y = data.residuals[0].clone();
-        let mut scratch = vec![0.0; PackedConv::scratch_len_with_isa(isa, &p, 3).unwrap()];
-        let conv = PackedConv::with_isa(isa, &p, &data.w).unwrap();
+        let mut scratch = vec![0.0; PackedConv::scratch_len(algorithm, isa, &p, 3).unwrap()];
+        let conv = PackedConv::new(algorithm, isa, &p, &data.w).unwrap();
         let at = y.as_mut_ptr();
         let operands = Operands { residuals: [at, at], ..data.operands(at) };
         // SAFETY: the residual coincides with y.
@@ -334,47 +377,58 @@ fn crop(values: &[f32], width: usize, planes: usize, at: [usize; 2], size: [usiz
 
 #[test]
 fn bits_do_not_depend_on_the_position_in_an_image() {
-    let (c_in, c_out) = (37, 12);
+    let (c_in, c_out) = (37, 20);
     let whole = Conv2dParams::same([1, c_in, 48, 70], c_out, 3);
-    for isa in isas() {
+    for (algorithm, isa) in kinds(&whole) {
         let mut data = Data::new(&whole, 6);
-        let y = data.run(&whole, isa, 1);
+        let y = data.run(algorithm, &whole, isa, 1);
         let x = data.x.clone();
-        for (at, size) in [([5, 7], [20, 32]), ([16, 1], [3, 65]), ([0, 40], [40, 9])] {
+        let crops = match algorithm {
+            Algorithm::Direct => [([5, 7], [20, 32]), ([16, 1], [3, 65]), ([0, 40], [40, 9])],
+            Algorithm::Winograd => [([3, 7], [20, 32]), ([15, 3], [4, 64]), ([3, 39], [40, 8])],
+        };
+        for (at, size) in crops {
             let with_halo = [size[0] + 2, size[1] + 2];
             let mut p = Conv2dParams::same([1, c_in, with_halo[0] as u32, with_halo[1] as u32], c_out, 3);
             (p.pad, p.h_out, p.w_out) = ([0, 0], size[0] as u32, size[1] as u32);
             data.x = crop(&x, 70, c_in as usize, at, with_halo);
             let expected = crop(&y, 70, c_out as usize, [at[0] + 1, at[1] + 1], size);
-            assert_eq!(bits(&data.run(&sized(p).unwrap(), isa, 2)), bits(&expected), "{} {at:?}", isa.name());
+            let cut = data.run(algorithm, &sized(p).unwrap(), isa, 2);
+            assert_eq!(bits(&cut), bits(&expected), "{algorithm:?} {} {at:?}", isa.name());
         }
     }
 }
 
 #[test]
 fn bits_do_not_depend_on_the_batch() {
-    let one = Conv2dParams::same([1, 20, 16, 16], 12, 3);
+    let one = Conv2dParams::same([1, 20, 16, 16], 18, 3);
     let many = Conv2dParams { batch: 5, ..one };
-    for isa in isas() {
+    for (algorithm, isa) in kinds(&one) {
         let mut data = Data::new(&many, 8);
-        let all = data.run(&many, isa, 2);
+        let all = data.run(algorithm, &many, isa, 2);
         let x = data.x.clone();
         for (image, y) in x.chunks_exact(one.x_span()).zip(all.chunks_exact(one.y_span())) {
             data.x = image.to_vec();
-            assert_eq!(bits(&data.run(&one, isa, 1)), bits(y), "{}", isa.name());
+            assert_eq!(bits(&data.run(algorithm, &one, isa, 1)), bits(y), "{}", isa.name());
         }
     }
 }
 
-/// The hash was made with AVX-512; other processors run this test too.
+/// The hashes were made with AVX-512; other processors run this test too.
 #[test]
 fn bits_are_the_same_on_every_processor_with_fused_multiply_add() {
-    let p = Conv2dParams { batch: 2, ..Conv2dParams::same([1, 19, 13, 21], 11, 3) };
-    let data = Data::new(&p, 10);
-    for isa in isas().filter(|&isa| isa != Isa::Portable) {
-        let fnv = |hash: u64, b: u32| (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3);
-        let hash = bits(&data.run(&p, isa, 2)).into_iter().fold(0xcbf2_9ce4_8422_2325, fnv);
-        assert_eq!(hash, 10_952_560_088_030_691_799, "{}", isa.name());
+    let narrow = Conv2dParams { batch: 2, ..Conv2dParams::same([1, 19, 13, 21], 11, 3) };
+    let wide = Conv2dParams { batch: 2, ..Conv2dParams::same([1, 19, 13, 21], 17, 3) };
+    for (algorithm, p, expected) in
+        [(Algorithm::Direct, narrow, 10_952_560_088_030_691_799), (Algorithm::Winograd, wide, 0)]
+    {
+        let data = Data::new(&p, 10);
+        for isa in isas().filter(|&isa| isa != Isa::Portable) {
+            let fnv = |hash: u64, b: u32| (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3);
+            let y = data.run(algorithm, &p, isa, 2);
+            let hash = bits(&y).into_iter().fold(0xcbf2_9ce4_8422_2325, fnv);
+            assert_eq!(hash, expected, "{algorithm:?} {}", isa.name());
+        }
     }
 }
 
@@ -382,9 +436,11 @@ fn bits_are_the_same_on_every_processor_with_fused_multiply_add() {
 fn what_does_not_fit_is_an_error() {
     let p = Conv2dParams::same([1, 4, 8, 8], 4, 3);
     let data = Data::new(&p, 9);
-    assert!(PackedConv::new(&p, &data.w[1..]).is_err());
-    let conv = PackedConv::new(&p, &data.w).unwrap();
-    let mut scratch = vec![0.0; PackedConv::scratch_len(&p, 1).unwrap()];
+    let (direct, isa) = (Algorithm::Direct, Isa::current().unwrap());
+    assert!(PackedConv::new(direct, isa, &p, &data.w[1..]).is_err());
+    assert!(PackedConv::new(Algorithm::Winograd, isa, &p, &data.w).is_err());
+    let conv = PackedConv::new(direct, isa, &p, &data.w).unwrap();
+    let mut scratch = vec![0.0; PackedConv::scratch_len(direct, isa, &p, 1).unwrap()];
     let pool = Pool::new(1).unwrap();
     let mut y = vec![0.0; p.y_span()];
     let operands = data.operands(y.as_mut_ptr());

@@ -1,12 +1,12 @@
-//! Register tiles: the innermost loops of a convolution, one set per instruction set.
-
-use std::ops::Range;
+//! Register tiles: the innermost loop of a convolution, and the table of them per instruction set.
 
 use super::blocking::{Block, Blocking};
-use super::{Operands, Spread};
+use super::{gather::gather, gather::Window, store::store, winograd, Operands, Spread};
 use crate::cpu::isa::Isa;
+use crate::cpu::lanes::Lanes;
 use crate::kernel::conv::Conv2dParams;
 use crate::{Error, Result};
+use std::ops::Range;
 
 /// Most vectors of pixels a tile holds.
 pub(super) const MAX_VECTORS: usize = 3;
@@ -31,46 +31,49 @@ pub(super) struct TileJob<'a> {
     pub first: bool,
 }
 
-/// Accumulates a tile; `bases` says where in a channel of x the vectors start.
-pub(super) type TileFn = unsafe fn(&TileJob, bases: &[usize; MAX_VECTORS]);
-
-/// Stores a block's sums through the epilogue.
-pub(super) type StoreFn = unsafe fn(&Conv2dParams, &Blocking, &Block, &Operands, Spread, &[f32]);
-
-/// Gathers a chunk of input channels.
-pub(super) type GatherFn = unsafe fn(&Conv2dParams, &Blocking, &Block, Range<usize>, *const f32, &mut [f32]);
-
-/// An implementation of the contract.
+/// Functions of one instruction set for tiles of `rows` output channels.
 pub(super) struct Tile {
-    /// Entry name.
-    pub name: &'static str,
-    /// Instruction set it needs.
+    /// Name of the kernel that multiplies tap by tap.
+    pub direct: &'static str,
+    /// Name of the kernel that multiplies transformed blocks.
+    pub winograd: &'static str,
+    /// Instruction set they need.
     pub isa: Isa,
     /// Pixels of a vector.
     pub lanes: usize,
     /// Output channels of a tile.
     pub rows: usize,
-    /// Tiles of one, two and three vectors.
-    pub functions: [TileFn; MAX_VECTORS],
-    /// The copy into the padded buffer, compiled for the same instruction set.
-    pub gather: GatherFn,
-    /// The epilogue, compiled for the same instruction set.
-    pub store: StoreFn,
+    /// Accumulates a tile of one, two or three vectors; `bases` says where in a channel of x they
+    /// start.
+    pub accumulate: [unsafe fn(&TileJob, bases: &[usize; MAX_VECTORS]); MAX_VECTORS],
+    /// [`gather`].
+    pub gather: unsafe fn(&Conv2dParams, &Window, Range<usize>, *const f32, &mut [f32]),
+    /// [`store`].
+    pub store: unsafe fn(&Conv2dParams, &Blocking, &Block, &Operands, Spread, &[f32]),
+    /// [`winograd::transform_input`].
+    pub transform_input: unsafe fn(&winograd::Unit, Range<usize>, &mut winograd::Buffers),
+    /// [`winograd::transform_output`].
+    pub transform_output: unsafe fn(&winograd::Unit, &mut winograd::Buffers),
 }
 
 /// All tiles of this build; of one instruction set, those with more rows first.
-#[cfg(target_arch = "x86_64")]
-const TILES: &[&[Tile]] = &[super::tile_avx512::TILES, super::tile_avx2::TILES, super::tile_portable::TILES];
-#[cfg(target_arch = "aarch64")]
-const TILES: &[&[Tile]] = &[super::tile_neon::TILES, super::tile_portable::TILES];
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-const TILES: &[&[Tile]] = &[super::tile_portable::TILES];
+const TILES: &[&[Tile]] = &[
+    #[cfg(target_arch = "x86_64")]
+    avx512::TILES,
+    #[cfg(target_arch = "x86_64")]
+    avx2::TILES,
+    #[cfg(target_arch = "aarch64")]
+    neon::TILES,
+    portable::TILES,
+];
 
 impl Tile {
-    /// The tile that computes the output channels of a group in the least time: a tap costs as many
+    /// The tile that computes `c_out` output channels in the least time: a tap costs as many
     /// multiply-adds as the tile has rows, and about two more for loading pixels.
-    pub fn choose(isa: Isa, params: &Conv2dParams) -> Result<&'static Self> {
-        let c_out = (params.c_out / params.groups) as usize;
+    ///
+    /// # Errors
+    /// `Device` when this machine lacks the instruction set.
+    pub fn choose(isa: Isa, c_out: usize) -> Result<&'static Self> {
         let of_isa = TILES.iter().copied().flatten().filter(|t| t.isa == isa && isa.is_available());
         of_isa
             .min_by_key(|t| c_out.div_ceil(t.rows) * (t.rows + 2))
@@ -86,3 +89,154 @@ impl Tile {
         }
     }
 }
+
+/// Accumulates one tile.
+///
+/// # Safety
+/// The instruction set is available, and all that `job` and `bases` address lies in its buffers.
+#[inline(always)]
+unsafe fn accumulate<L: Lanes, const ROWS: usize, const VECTORS: usize>(
+    job: &TileJob,
+    bases: &[usize; MAX_VECTORS],
+) {
+    // SAFETY: the caller's promise, for all accesses of this function.
+    unsafe {
+        let mut sums = [[L::splat(0.0); VECTORS]; ROWS];
+        if !job.first {
+            for o in 0..ROWS {
+                for v in 0..VECTORS {
+                    sums[o][v] = L::load(job.sums.add(o * job.sum_stride + v * L::N));
+                }
+            }
+        }
+        let mut w = job.w;
+        let mut x = job.x;
+        for _ in 0..job.channels {
+            for &tap in job.taps {
+                let at = x.add(tap as usize);
+                let mut pixels = [L::splat(0.0); VECTORS];
+                for v in 0..VECTORS {
+                    pixels[v] = L::load(at.add(bases[v]));
+                }
+                for o in 0..ROWS {
+                    let weight = L::splat(*w.add(o));
+                    for v in 0..VECTORS {
+                        sums[o][v] = sums[o][v].fma(weight, pixels[v]);
+                    }
+                }
+                w = w.add(ROWS);
+            }
+            x = x.add(job.x_stride);
+        }
+        for o in 0..ROWS {
+            for v in 0..VECTORS {
+                sums[o][v].store(job.sums.add(o * job.sum_stride + v * L::N));
+            }
+        }
+    }
+}
+
+/// The functions of one instruction set: each is compiled once with its `target_feature`.
+macro_rules! instruction_set {
+    ($module:ident, $isa:expr, $lanes:ty, $rows:tt x $pixels:literal, $(#[$feature:meta])?) => {
+        mod $module {
+            use super::*;
+
+            type L = $lanes;
+
+            instruction_set!(@table $module, $rows, $pixels);
+
+            const fn tile<const ROWS: usize>(direct: &'static str, winograd: &'static str) -> Tile {
+                Tile {
+                    direct,
+                    winograd,
+                    isa: $isa,
+                    lanes: L::N,
+                    rows: ROWS,
+                    accumulate: [accumulate::<ROWS, 1>, accumulate::<ROWS, 2>, accumulate::<ROWS, 3>],
+                    gather,
+                    store,
+                    transform_input,
+                    transform_output,
+                }
+            }
+
+            /// # Safety
+            /// The instruction set is available; the conditions of [`super::accumulate`].
+            $(#[$feature])?
+            unsafe fn accumulate<const ROWS: usize, const VECTORS: usize>(
+                job: &TileJob,
+                bases: &[usize; MAX_VECTORS],
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { super::accumulate::<L, ROWS, VECTORS>(job, bases) }
+            }
+
+            /// # Safety
+            /// The instruction set is available; the conditions of [`super::gather`].
+            $(#[$feature])?
+            unsafe fn gather(
+                params: &Conv2dParams,
+                window: &Window,
+                channels: Range<usize>,
+                x: *const f32,
+                buffer: &mut [f32],
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { super::gather(params, window, channels, x, buffer) }
+            }
+
+            /// # Safety
+            /// The instruction set is available; the conditions of [`super::store`].
+            $(#[$feature])?
+            unsafe fn store(
+                params: &Conv2dParams,
+                blocking: &Blocking,
+                block: &Block,
+                operands: &Operands,
+                spread: Spread,
+                sums: &[f32],
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { super::store(params, blocking, block, operands, spread, sums) }
+            }
+
+            /// # Safety
+            /// The instruction set is available; the conditions of [`winograd::transform_input`].
+            $(#[$feature])?
+            unsafe fn transform_input(
+                unit: &winograd::Unit,
+                channels: Range<usize>,
+                buffers: &mut winograd::Buffers,
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { winograd::transform_input::<L>(unit, channels, buffers) }
+            }
+
+            /// # Safety
+            /// The instruction set is available; the conditions of [`winograd::transform_output`].
+            $(#[$feature])?
+            unsafe fn transform_output(unit: &winograd::Unit, buffers: &mut winograd::Buffers) {
+                // SAFETY: the caller's promise.
+                unsafe { winograd::transform_output::<L>(unit, buffers) }
+            }
+        }
+    };
+    (@table $module:ident, [$($rows:literal)*], $pixels:literal) => {
+        pub(in crate::cpu::conv) const TILES: &[Tile] = &[$(tile::<$rows>(
+            instruction_set!(@name "direct", $rows, $pixels, $module),
+            instruction_set!(@name "winograd", $rows, $pixels, $module),
+        )),*];
+    };
+    (@name $algorithm:literal, $rows:literal, $pixels:literal, $module:ident) => {
+        concat!("conv2d_fwd_f32__", $algorithm, "_", $rows, "x", $pixels, "_", stringify!($module))
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+instruction_set!(avx512, Isa::Avx512, std::arch::x86_64::__m512, [8 4 2 1] x 48, #[target_feature(enable = "avx512f")]);
+#[cfg(target_arch = "x86_64")]
+instruction_set!(avx2, Isa::Avx2, std::arch::x86_64::__m256, [4 2 1] x 24, #[target_feature(enable = "avx2,fma")]);
+#[cfg(target_arch = "aarch64")]
+instruction_set!(neon, Isa::Neon, std::arch::aarch64::float32x4_t, [8 4 2 1] x 12,);
+instruction_set!(portable, Isa::Portable, crate::cpu::lanes::Plain, [4 1] x 12,);

@@ -1,0 +1,105 @@
+//! Convolution of any stride, dilation, padding and grouping, one product per tap.
+//!
+//! The output is cut into blocks of rows and columns (`blocking`). Per block, a chunk of input
+//! channels is gathered into a buffer that stays in the cache; register tiles run over the chunk's
+//! channels and taps and keep their sums in a second buffer; after the last chunk the epilogue
+//! stores the sums.
+//!
+//! A pixel's sum is one chain of fused multiply-adds in the order channel, row, column, whatever
+//! its block, chunk, vector lane or thread: results do not depend on the number of threads, on the
+//! batch or on where a tile of a larger image was cut.
+
+use super::blocking::{Block, Blocking};
+use super::tile::{Tile, TileJob};
+use super::Job;
+use crate::kernel::conv::Conv2dParams;
+
+/// Elements of packed weights.
+pub(super) fn packed_len(tile: &Tile, params: &Conv2dParams) -> usize {
+    let c_out = (params.c_out / params.groups) as usize;
+    params.weight_len() / c_out * c_out.next_multiple_of(tile.rows)
+}
+
+/// Weights as group, block of output channels, input channel, tap, channel of the block; the last
+/// block of a group is filled up with zeros.
+pub(super) fn pack(tile: &Tile, params: &Conv2dParams, weights: &[f32]) -> Vec<f32> {
+    let groups = params.groups as usize;
+    let (c_in, c_out) = (params.c_in as usize / groups, params.c_out as usize / groups);
+    let taps = (params.kernel[0] * params.kernel[1]) as usize;
+    let blocks = c_out.div_ceil(tile.rows);
+    let mut packed = vec![0.0; packed_len(tile, params)];
+    for (channel, filter) in weights.chunks_exact(c_in * taps).enumerate() {
+        let (group, o) = (channel / c_out, channel % c_out);
+        let block = group * blocks + o / tile.rows;
+        let start = block * c_in * taps * tile.rows + o % tile.rows;
+        for (i, &w) in filter.iter().enumerate() {
+            packed[start + i * tile.rows] = w;
+        }
+    }
+    packed
+}
+
+/// Computes the blocks of one part.
+///
+/// # Safety
+/// The conditions of [`super::PackedConv::run`]; `buffer` has the blocking's elements of one part,
+/// `taps` are its tap distances.
+pub(super) unsafe fn run_part(job: &Job, blocking: &Blocking, taps: &[u32], part: usize, buffer: &mut [f32]) {
+    let (x_buffer, sums) = buffer.split_at_mut(blocking.x_len);
+    for unit in blocking.units_of(part) {
+        let block = blocking.block(job.params, unit);
+        let window = blocking.window(job.params, &block);
+        let first = block.group * blocking.c_in;
+        for from in (0..blocking.c_in).step_by(blocking.chunk) {
+            let to = blocking.c_in.min(from + blocking.chunk);
+            // SAFETY: the caller's promise; blocks write disjoint parts of y.
+            unsafe {
+                (job.tile.gather)(job.params, &window, first + from..first + to, job.operands.x, x_buffer);
+                accumulate(job, blocking, taps, &block, from..to, x_buffer, sums);
+            }
+        }
+        // SAFETY: as above.
+        unsafe { (job.tile.store)(job.params, blocking, &block, job.operands, job.spread, sums) };
+    }
+}
+
+/// Adds a chunk of input channels to the block's sums.
+///
+/// # Safety
+/// The tile's instruction set is available, and the buffers are as long as the blocking says.
+unsafe fn accumulate(
+    job: &Job,
+    blocking: &Blocking,
+    taps: &[u32],
+    block: &Block,
+    channels: std::ops::Range<usize>,
+    x: &[f32],
+    sums: &mut [f32],
+) {
+    let tile = job.tile;
+    let layout = blocking.vectors(block);
+    let filter = blocking.c_in * taps.len() * tile.rows;
+    let mut vector = 0;
+    while vector < layout.count {
+        let width = tile.group(layout.count - vector);
+        let bases = std::array::from_fn(|i| layout.base(vector + i.min(width - 1)));
+        for (i, co_block) in block.co_blocks.clone().enumerate() {
+            let w = (block.group * blocking.co_blocks + co_block) * filter
+                + channels.start * taps.len() * tile.rows;
+            let sum = i * tile.rows * blocking.sum_stride + vector * tile.lanes;
+            let tile_job = TileJob {
+                x: x.as_ptr(),
+                x_stride: blocking.x_stride,
+                channels: channels.len(),
+                taps,
+                w: job.weights[w..].as_ptr(),
+                sums: sums[sum..].as_mut_ptr(),
+                sum_stride: blocking.sum_stride,
+                first: channels.start == 0,
+            };
+            // SAFETY: the caller's promise; bases, taps and strides stay inside the buffers.
+            unsafe { (tile.accumulate[width - 1])(&tile_job, &bases) };
+        }
+        vector += width;
+    }
+}
