@@ -22,6 +22,7 @@ struct Case {
     name: String,
     params: Conv2dParams,
     conv: PackedConv,
+    kernel: &'static str,
     x: Vec<f32>,
     y: Vec<f32>,
     bias: Vec<f32>,
@@ -39,6 +40,7 @@ impl Case {
         let weights = numbers(params.weight_len());
         Self {
             name: format!("{c_in}->{c_out} {kernel}x{kernel} {batch}x{h}x{w} {algorithm:?}"),
+            kernel: PackedConv::form(algorithm, isa, &params).unwrap().0,
             conv: PackedConv::new(algorithm, isa, &params, &weights).unwrap(),
             x: numbers(params.x_span()),
             y: numbers(params.y_span()),
@@ -162,7 +164,7 @@ fn table(cases: &mut [Case], pool: &Pool) {
     println!("{:<28}{:>10}{:>10}  kernel, {} thread(s)", "convolution", "GFLOP/s", "of peak", pool.threads());
     for ((case, rates), shares) in cases.iter().zip(rates).zip(shares) {
         let (rate, share) = (median(rates), 100.0 * median(shares));
-        println!("{:<28}{rate:>10.1}{share:>9.1}%  {}", case.name, case.conv.kernel_name());
+        println!("{:<28}{rate:>10.1}{share:>9.1}%  {}", case.name, case.kernel);
     }
 }
 

@@ -123,7 +123,7 @@ fn the_arena_does_not_grow_with_depth_nor_hold_whole_images_of_the_tail() {
 
 #[test]
 fn bands_equal_the_whole_bit_for_bit() {
-    let graph = optimised(&rrdb(1, 8, 4, 2, [9, 7]));
+    let graph = optimised(&rrdb(1, 16, 16, 2, [9, 7]));
     let (store, x) = (weights(&graph), noise(4, 2 * 3 * 9 * 7, 1.0));
     let cpu = Cpu::new(2).unwrap();
     let whole = run(&cpu, &Arc::new(compile(&graph, &cpu).unwrap()), &store, &x);

@@ -108,7 +108,7 @@ fn by_role(p: &Conv2dParams, o: &Operands) -> Operands {
 
 fn check_positions(p: &Conv2dParams) -> Result<()> {
     let reach = |k: usize| {
-        let extent = u64::from([p.h_in, p.w_in][k]) + u64::from(p.pad[k]);
+        let extent = u64::from([p.h_in, p.w_in][k]) + u64::from(p.pad[k].unsigned_abs());
         let out = u64::from([p.h_out, p.w_out][k]) * u64::from(p.stride[k]);
         extent.max(out) + u64::from(p.kernel[k]) * u64::from(p.dilation[k])
     };

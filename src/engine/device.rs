@@ -61,10 +61,23 @@ impl DevicePick {
     /// # Errors
     /// `Device` when CUDA or that GPU is not there, and when threads cannot be started.
     pub fn open(self, threads: usize) -> Result<Box<dyn Device>> {
+        self.open_with(threads, |cpu| cpu)
+    }
+
+    /// As [`DevicePick::open`], without kernels whose last bits depend on where in an image a pixel
+    /// lies.
+    ///
+    /// # Errors
+    /// As [`DevicePick::open`].
+    pub fn open_pointwise(self, threads: usize) -> Result<Box<dyn Device>> {
+        self.open_with(threads, Cpu::pointwise)
+    }
+
+    fn open_with(self, threads: usize, cpu: fn(Cpu) -> Cpu) -> Result<Box<dyn Device>> {
         match self {
             Self::Auto | Self::Cpu => {
                 let all = || std::thread::available_parallelism().map_or(1, usize::from);
-                Ok(Box::new(Cpu::new(if threads == 0 { all() } else { threads })?))
+                Ok(Box::new(cpu(Cpu::new(if threads == 0 { all() } else { threads })?)))
             }
             Self::Reference => Ok(Box::new(Reference::<f64>::new())),
             Self::Cuda(index) => Ok(Box::new(Cuda::open(index)?)),

@@ -30,6 +30,15 @@ impl Engine {
         Ok(Self { device: pick.open(threads)? })
     }
 
+    /// As [`Engine::new`], without kernels whose last bits depend on where in an image a pixel lies:
+    /// tiles with an exact halo then equal the whole image bit for bit.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn pointwise(pick: DevicePick, threads: usize) -> Result<Self> {
+        Ok(Self { device: pick.open_pointwise(threads)? })
+    }
+
     /// Name of the device.
     pub fn device_name(&self) -> &'static str {
         self.device.name()

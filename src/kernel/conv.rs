@@ -43,8 +43,8 @@ pub struct Conv2dParams {
     pub stride: [u32; 2],
     /// Dilations; 1 is dense.
     pub dilation: [u32; 2],
-    /// Padding above and left of x.
-    pub pad: [u32; 2],
+    /// Padding above and left of x; negative, as many rows or columns of x are left out.
+    pub pad: [i32; 2],
     /// Groups; channels of x and of y are split evenly among them.
     pub groups: u32,
     /// What lies outside of x: a [`PadMode`] as its number.
@@ -161,7 +161,7 @@ impl Conv2dParams {
             kernel: [kernel; 2],
             stride: [1; 2],
             dilation: [1; 2],
-            pad: [kernel / 2; 2],
+            pad: [kernel as i32 / 2; 2],
             groups: 1,
             pad_mode: PadMode::Zero as u32,
             upsample: 1,
@@ -236,6 +236,9 @@ impl Conv2dParams {
                 "kernel {:?} stride {:?} dilation {:?}",
                 self.kernel, self.stride, self.dilation
             ));
+        }
+        if self.pad.iter().any(|p| p.unsigned_abs() > 1 << 30) {
+            return bad(format!("padding {:?}", self.pad));
         }
         if self.upsample == 0
             || !self.h_in.is_multiple_of(self.upsample)

@@ -1,6 +1,6 @@
 //! Two-dimensional convolution (cross-correlation) with an epilogue that passes may fill.
 
-use super::{image, inputs, u32_of, Activation, AxisReach, Call, Cost, Lie, OpDef, Reach};
+use super::{i32_of, image, inputs, u32_of, Activation, AxisReach, Call, Cost, Lie, OpDef, Reach};
 use crate::kernel::conv::{self as contract, Conv2dParams, PadMode};
 use crate::kernel::Kernel;
 use crate::tensor::{Layout, Shape, TensorSpec};
@@ -86,8 +86,8 @@ pub struct Convolution {
 /// Which rows of the result a convolution of a band computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BandRows {
-    /// Padding above the band: the image's at its upper edge, else none.
-    pub pad_above: usize,
+    /// Padding above the band; negative where the result needs nothing of the band's first rows.
+    pub pad_above: i64,
     /// Number of rows computed.
     pub count: usize,
 }
@@ -238,7 +238,10 @@ impl OpDef for Convolution {
             kernel: pair([w[2], w[3]])?,
             stride: pair(c.stride)?,
             dilation: pair(c.dilation)?,
-            pad: pair([self.rows.map_or(c.padding[0], |rows| rows.pad_above), c.padding[1]])?,
+            pad: [
+                i32_of(self.rows.map_or(c.padding[0] as i64, |rows| rows.pad_above))?,
+                i32_of(c.padding[1] as i64)?,
+            ],
             groups: u32_of(c.groups)?,
             pad_mode: c.pad_mode as u32,
             upsample: u32_of(self.upsample)?,

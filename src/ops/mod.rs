@@ -218,6 +218,10 @@ fn u32_of(extent: usize) -> Result<u32> {
     u32::try_from(extent).map_err(|_| Error::limit(format!("an extent of {extent} (at most {})", u32::MAX)))
 }
 
+fn i32_of(extent: i64) -> Result<i32> {
+    i32::try_from(extent).map_err(|_| Error::limit(format!("padding by {extent} (at most {})", i32::MAX)))
+}
+
 fn pointwise_cost(flops_per_element: u64, ins: &[TensorSpec], out: &TensorSpec) -> Cost {
     let bytes = ins.iter().chain([out]).map(|s| s.bytes().unwrap_or(usize::MAX) as u64).sum();
     Cost { flops: flops_per_element * out.shape.numel() as u64, bytes }

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::rewrite::{fresh, Uses};
 use crate::graph::{Graph, Node, ValueId};
+use crate::kernel::conv::BLOCK_PIXELS;
 use crate::ops::{AxisReach, BandRows, Concat, Convolution, Op, Reach, Slice};
 use crate::Result;
 
@@ -71,8 +72,8 @@ fn one_band(graph: &mut Graph, tail: &[Node], rows: Range<usize>) -> Result<Valu
     for (node, need) in tail.iter().zip(&needs[1..]) {
         let op = match node.op {
             Op::Convolution(conv) => {
-                let (banded, rows) = banded(conv, &have, need);
-                have = rows;
+                let banded = banded(conv, &have, need);
+                have = need.clone();
                 Op::Convolution(banded)
             }
             other => other,
@@ -86,7 +87,9 @@ fn one_band(graph: &mut Graph, tail: &[Node], rows: Range<usize>) -> Result<Valu
     slice(graph, value, rows.start - have.start..rows.end - have.start, scope)
 }
 
-/// Rows of the tail's input and of each node's result that rows of the output need.
+/// Rows of the tail's input and of each node's result that rows of the output need. A convolution
+/// computes whole blocks of rows, so that kernels that work in blocks find theirs where the whole
+/// image has them.
 fn needed_rows(graph: &Graph, tail: &[Node], rows: Range<usize>) -> Vec<Range<usize>> {
     let mut needs = vec![rows];
     for node in tail.iter().rev() {
@@ -94,6 +97,11 @@ fn needed_rows(graph: &Graph, tail: &[Node], rows: Range<usize>) -> Vec<Range<us
             Reach::Window([rows, _]) => rows,
             Reach::Global => AxisReach::SAME,
         };
+        if let (Op::Convolution(_), Some(need)) = (&node.op, needs.last_mut()) {
+            let height = graph.value(node.out).spec.shape[2];
+            need.start = need.start / BLOCK_PIXELS * BLOCK_PIXELS;
+            need.end = need.end.next_multiple_of(BLOCK_PIXELS).min(height);
+        }
         let need = &needs[needs.len() - 1];
         let (from, to) = reach.needs(need.start as i64, need.end as i64);
         let height = graph.value(node.ins[0]).spec.shape[2];
@@ -103,16 +111,11 @@ fn needed_rows(graph: &Graph, tail: &[Node], rows: Range<usize>) -> Vec<Range<us
     needs
 }
 
-/// A convolution of the rows `have` of its input, and the rows it computes: from the first that
-/// needs nothing above `have`, which may be a little before `need`, to the end of `need`.
-fn banded(conv: Convolution, have: &Range<usize>, need: &Range<usize>) -> (Convolution, Range<usize>) {
-    let pad = conv.conv.padding[0];
-    let (pad_above, start) = match have.start {
-        0 => (pad, 0),
-        first => (0, first * conv.upsample + pad),
-    };
-    let rows = BandRows { pad_above, count: need.end - start };
-    (Convolution { rows: Some(rows), ..conv }, start..need.end)
+/// A convolution of the rows `have` of its input that computes the rows `need`.
+fn banded(conv: Convolution, have: &Range<usize>, need: &Range<usize>) -> Convolution {
+    let first = (have.start * conv.upsample) as i64;
+    let pad_above = conv.conv.padding[0] as i64 + first - need.start as i64;
+    Convolution { rows: Some(BandRows { pad_above, count: need.len() }), ..conv }
 }
 
 fn slice(graph: &mut Graph, value: ValueId, rows: Range<usize>, scope: &str) -> Result<ValueId> {

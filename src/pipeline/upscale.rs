@@ -152,7 +152,10 @@ impl<'a> Upscale<'a> {
     /// What opening says; `Usage` for bands, overlaps or outputs that do not fit the network; `Limit` when the
     /// memory does not suffice for the smallest tile.
     pub fn prepare(options: &'a UpscaleOptions, model: &'a LoadedModel) -> Result<Self> {
-        let engine = Engine::new(options.device, options.threads)?;
+        let engine = match options.overlap {
+            OverlapChoice::Exact => Engine::pointwise(options.device, options.threads)?,
+            _ => Engine::new(options.device, options.threads)?,
+        };
         let bands = input_bands(options, model)?;
         let mut wanted = options.series.clone();
         wanted.bands = bands.iter().map(|b| b.name.clone()).collect();
