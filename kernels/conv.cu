@@ -33,8 +33,8 @@ struct Convolution {
             u32 at = block_x() * PIXELS + lane_pixel(j);
             if (at >= plane) at = 0;
             u32 row = at / p.w_out;
-            top[j] = (i32)(row * p.stride[0]) - (i32)p.pad[0];
-            left[j] = (i32)((at - row * p.w_out) * p.stride[1]) - (i32)p.pad[1];
+            top[j] = (i32)(row * p.stride[0]) - p.pad[0];
+            left[j] = (i32)((at - row * p.w_out) * p.stride[1]) - p.pad[1];
         }
     }
 

@@ -40,7 +40,7 @@ struct Conv2dParams {
     u32 kernel[2];
     u32 stride[2];
     u32 dilation[2];
-    u32 pad[2];
+    i32 pad[2];
     u32 groups;
     u32 pad_mode;
     u32 upsample;

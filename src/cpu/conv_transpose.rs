@@ -28,7 +28,7 @@ fn phases(p: &ConvTranspose2dParams) -> impl Iterator<Item = ([u32; 2], Conv2dPa
             kernel: [rows.taps, columns.taps],
             stride: [1; 2],
             dilation: [1; 2],
-            pad: [rows.pad, columns.pad],
+            pad: [rows.pad as i32, columns.pad as i32],
             groups: 1,
             pad_mode: PadMode::Zero as u32,
             upsample: 1,

@@ -419,9 +419,10 @@ fn bits_do_not_depend_on_the_batch() {
 fn bits_are_the_same_on_every_processor_with_fused_multiply_add() {
     let narrow = Conv2dParams { batch: 2, ..Conv2dParams::same([1, 19, 13, 21], 11, 3) };
     let wide = Conv2dParams { batch: 2, ..Conv2dParams::same([1, 19, 13, 21], 17, 3) };
-    for (algorithm, p, expected) in
-        [(Algorithm::Direct, narrow, 10_952_560_088_030_691_799), (Algorithm::Winograd, wide, 12_367_960_949_649_521_415)]
-    {
+    for (algorithm, p, expected) in [
+        (Algorithm::Direct, narrow, 10_952_560_088_030_691_799),
+        (Algorithm::Winograd, wide, 12_367_960_949_649_521_415),
+    ] {
         let data = Data::new(&p, 10);
         for isa in isas().filter(|&isa| isa != Isa::Portable) {
             let fnv = |hash: u64, b: u32| (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3);
