@@ -14,6 +14,7 @@ mod reader;
 mod scratch;
 mod seam;
 mod stream;
+mod tiling;
 mod upscale;
 
 pub use accumulate::{blocks_of, Accumulator, BlockId};
@@ -25,4 +26,5 @@ pub use progress::{Progress, ProgressMode};
 pub use quantize::OutputKind;
 pub use seam::{Borders, SeamFigures, SeamReport};
 pub use stream::{stream, Choice, StreamReport, StreamSpec, TileNet};
-pub use upscale::{OverlapChoice, Upscale, UpscaleOptions, UpscaleReport};
+pub use tiling::OverlapChoice;
+pub use upscale::{Upscale, UpscaleOptions, UpscaleReport};

@@ -120,7 +120,6 @@ fn read_frames(
     let n = rect.area();
     let frames = valid.len() / n;
     let share = frames.div_ceil(threads);
-    let parts = pixels.chunks_mut(share * bands * n).zip(valid.chunks_mut(share * n)).enumerate();
     let read_share = |first: usize, pixels: &mut [f32], valid: &mut [u8]| -> Result<()> {
         let each = pixels.chunks_mut(bands * n).zip(valid.chunks_mut(n)).enumerate();
         for (i, (out, valid)) in each {
@@ -128,8 +127,12 @@ fn read_frames(
         }
         Ok(())
     };
+    if share >= frames {
+        return read_share(0, pixels, valid);
+    }
     std::thread::scope(|scope| {
         let read_share = &read_share;
+        let parts = pixels.chunks_mut(share * bands * n).zip(valid.chunks_mut(share * n)).enumerate();
         let running: Vec<_> =
             parts.map(|(i, (out, valid))| scope.spawn(move || read_share(i * share, out, valid))).collect();
         let results: Vec<Result<()>> =

@@ -16,39 +16,19 @@ use super::progress::{Progress, ProgressMode};
 use super::quantize::OutputKind;
 use super::reader::{Reader, Slot};
 use super::stream::{stream, Choice, StreamReport, StreamSpec, TileNet};
+use super::tiling::{batch, sizes, tile_grid, OverlapChoice, BLOCK};
 use super::Accumulator;
 use crate::engine::{DevicePick, Engine, LoadedModel, Memory, Session};
 use crate::error::{Error, InFile, Result};
-use crate::models::{Band, InputSize, Overlap};
+use crate::models::{Band, InputSize};
 use crate::raster::cog::{CogOptions, CogSpec, CogWriter, Compression};
 use crate::raster::scene::{Series, SeriesOptions};
 use crate::raster::{BlockSink, FrameSource, Georef, PngWriter, ReadStats, SampleType, Summary};
-use crate::tile::{Blend, TileGrid, TileSpec};
+use crate::tile::{Blend, TileGrid};
 
-/// Side of an output block, pixels.
-const BLOCK: usize = 512;
-/// Input pixels that are worth a run of the network: smaller tiles go in batches.
-const BATCH_AREA: usize = 128 * 128;
-/// Largest batch.
-const MAX_BATCH: usize = 16;
-/// Tile sides tried, largest first, unless one is asked for.
-const TILES: [usize; 9] = [256, 224, 192, 160, 128, 96, 64, 48, 32];
-/// Widest strip, input pixels.
-const STRIP: usize = 2048;
 /// Reflectance above which all of red, green and blue are taken for cloud: ESA's true-colour image saturates at
 /// 0.3558, its 8-bit numbers are linear below.
 const BRIGHT: f32 = 0.85;
-
-/// Pixels shared by neighbouring tiles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OverlapChoice {
-    /// The family's own.
-    Family,
-    /// Twice the network's exact halo: tiles cannot be told from the whole image.
-    Exact,
-    /// This many.
-    Pixels(usize),
-}
 
 /// What to do. Plain data; see the command line's help for the meaning of each.
 #[derive(Debug, Clone)]
@@ -160,14 +140,14 @@ impl<'a> Upscale<'a> {
         let mut wanted = options.series.clone();
         wanted.bands = bands.iter().map(|b| b.name.clone()).collect();
         let mut series = Series::open(&options.scenes, wanted)?;
-        let shared = overlap(options, model)?;
+        let shared = options.overlap.pixels(model)?;
         let layout = input_layout(model, &bands, series.sample())?;
         let mut cog = cog_spec(options, &series, model);
         cog.metadata = provenance(options, &series, model, shared)?;
 
         let mut refusal = None;
         for (side, batched) in sizes(options.tile, shared) {
-            let grid = tile_grid(options, model, &series, side, shared)?;
+            let grid = tile_grid(series.grid(), model, options.overlap, options.blend, side, shared)?;
             let batch = if batched { batch(&grid) } else { 1 };
             let plan = engine.plan(model, input_size(&layout, &grid, batch), &[])?.memory();
             let budget = budget(options, &series, &layout, &grid, batch, &plan, &cog)?;
@@ -342,18 +322,6 @@ fn open_sink(path: &Path, spec: CogSpec, options: CogOptions) -> Result<Box<dyn 
     }
 }
 
-/// Tile sides to try, and whether in batches: the largest that fits the memory first, or the one asked for.
-fn sizes(asked: Option<usize>, shared: usize) -> Vec<(usize, bool)> {
-    let sides = asked.map_or(TILES.iter().copied().filter(|s| *s > 2 * shared).collect(), |side| vec![side]);
-    let single = sides.last().map(|side| (*side, false));
-    sides.into_iter().map(|side| (side, true)).chain(single).collect()
-}
-
-/// Tiles of a grid that the network takes at once.
-fn batch(grid: &TileGrid) -> usize {
-    (BATCH_AREA / (grid.x.tile * grid.y.tile).max(1)).clamp(1, MAX_BATCH).min(grid.len())
-}
-
 fn input_size(layout: &InputLayout, grid: &TileGrid, batch: usize) -> InputSize {
     InputSize { batch, frames: layout.frames, height: grid.y.tile, width: grid.x.tile }
 }
@@ -396,41 +364,6 @@ fn input_layout(model: &LoadedModel, bands: &[Band], sample: SampleType) -> Resu
         bands: bands.iter().flat_map(per_band).collect(),
         bright: BRIGHT * first.scaling.divisor,
     })
-}
-
-/// Pixels that neighbours share.
-fn overlap(options: &UpscaleOptions, model: &LoadedModel) -> Result<usize> {
-    let exact = || match model.halo()? {
-        Some(halo) => Ok(2 * halo.radius),
-        None => Err(Error::usage("this network sees the whole image, no overlap is exact; give a number")),
-    };
-    match options.overlap {
-        OverlapChoice::Pixels(shared) => Ok(shared),
-        OverlapChoice::Exact => exact(),
-        OverlapChoice::Family => match model.family().overlap {
-            Overlap::Exact => exact(),
-            Overlap::Pixels(side) => Ok(model.halo()?.map_or(2 * side, |halo| 2 * side.min(halo.radius))),
-        },
-    }
-}
-
-fn tile_grid(
-    options: &UpscaleOptions,
-    model: &LoadedModel,
-    series: &Series,
-    side: usize,
-    shared: usize,
-) -> Result<TileGrid> {
-    let (input, output) = (model.network().input(), model.network().output());
-    let spec = TileSpec {
-        tile: side.max(input.min_side),
-        overlap: shared,
-        align: input.multiple,
-        blend: if options.overlap == OverlapChoice::Exact { Blend::Crop } else { options.blend },
-        scale: output.scale,
-        strip: STRIP,
-    };
-    TileGrid::new(series.grid().width, series.grid().height, spec)
 }
 
 fn cog_spec(options: &UpscaleOptions, series: &Series, model: &LoadedModel) -> CogSpec {
