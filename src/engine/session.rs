@@ -13,6 +13,7 @@ use crate::tensor::Shape;
 /// A device, ready to compile networks for.
 pub struct Engine {
     device: Box<dyn Device>,
+    pointwise: bool,
 }
 
 /// A compiled network with its memory. Runs allocate nothing.
@@ -27,16 +28,22 @@ impl Engine {
     /// # Errors
     /// `Device` when it cannot be had; never another device than the one asked for.
     pub fn new(pick: DevicePick, threads: usize) -> Result<Self> {
-        Ok(Self { device: pick.open(threads)? })
+        Ok(Self { device: pick.open(threads)?, pointwise: false })
     }
 
     /// As [`Engine::new`], without kernels whose last bits depend on where in an image a pixel lies:
-    /// tiles with an exact halo then equal the whole image bit for bit.
+    /// tiles with an exact halo then equal the whole image bit for bit. On the CPU it is slower, and
+    /// packed weights are smaller.
     ///
     /// # Errors
     /// As [`Engine::new`].
     pub fn pointwise(pick: DevicePick, threads: usize) -> Result<Self> {
-        Ok(Self { device: pick.open_pointwise(threads)? })
+        Ok(Self { device: pick.open_pointwise(threads)?, pointwise: true })
+    }
+
+    /// Whether it was made by [`Engine::pointwise`].
+    pub fn is_pointwise(&self) -> bool {
+        self.pointwise
     }
 
     /// Name of the device.

@@ -26,6 +26,9 @@ use crate::raster::scene::{Series, SeriesOptions};
 use crate::raster::{BlockSink, FrameSource, Georef, PngWriter, ReadStats, SampleType, Summary};
 use crate::tile::{Blend, TileGrid};
 
+/// Pixels computed over pixels wanted from which smaller weights and larger tiles are looked at:
+/// about what pointwise kernels, whose weights are a quarter, take longer.
+const DEAR: f64 = 2.0;
 /// Reflectance above which all of red, green and blue are taken for cloud: ESA's true-colour image saturates at
 /// 0.3558, its 8-bit numbers are linear below.
 const BRIGHT: f32 = 0.85;
@@ -132,10 +135,6 @@ impl<'a> Upscale<'a> {
     /// What opening says; `Usage` for bands, overlaps or outputs that do not fit the network; `Limit` when the
     /// memory does not suffice for the smallest tile.
     pub fn prepare(options: &'a UpscaleOptions, model: &'a LoadedModel) -> Result<Self> {
-        let engine = match options.overlap {
-            OverlapChoice::Exact => Engine::pointwise(options.device, options.threads)?,
-            _ => Engine::new(options.device, options.threads)?,
-        };
         let bands = input_bands(options, model)?;
         let mut wanted = options.series.clone();
         wanted.bands = bands.iter().map(|b| b.name.clone()).collect();
@@ -145,39 +144,38 @@ impl<'a> Upscale<'a> {
         let mut cog = cog_spec(options, &series, model);
         cog.metadata = provenance(options, &series, model, shared)?;
 
-        let mut refusal = None;
-        for (side, batched) in sizes(options.tile, shared) {
-            let grid = tile_grid(series.grid(), model, options.overlap, options.blend, side, shared)?;
-            let batch = if batched { batch(&grid) } else { 1 };
-            let plan = engine.plan(model, input_size(&layout, &grid, batch), &[])?.memory();
-            let budget = budget(options, &series, &layout, &grid, batch, &plan, &cog)?;
-            let least = series.least_cache(options.threads);
-            if let Err(e) = budget.clone().with("decoded blocks", least).check() {
-                refusal = Some(e);
-                continue;
-            }
-            let working_set = series.working_set(&grid.strips(), grid.y.tile).saturating_add(least);
-            let cache = working_set.min(budget.left());
-            series.set_cache_bytes(cache as usize);
-            let spec = StreamSpec {
-                grid,
-                input: layout,
-                bands: model.network().output().channels,
-                kind: options.kind,
-                block: BLOCK,
-                seed: options.seed,
-                batch,
-                slots: batch + 1,
-                threads: options.threads,
-                scratch: beside(&options.output, "swath-scratch"),
-                seams: options.seams,
-            };
-            let budget = budget.with("decoded blocks", cache);
-            return Ok(Self { options, model, series, engine, plan, spec, cog, budget, working_set, cache });
-        }
-        Err(refusal.unwrap_or_else(|| {
-            Error::usage(format!("neighbours share {shared} px; give a larger --tile or a smaller --overlap"))
-        }))
+        let fitted = |engine: Engine| fitted(options, model, &series, &layout, &cog, shared, engine);
+        let pointwise = || fitted(Engine::pointwise(options.device, options.threads)?);
+        let Fitted { engine, grid, batch, plan, budget } = match options.overlap {
+            OverlapChoice::Exact => pointwise()?,
+            _ => match fitted(Engine::new(options.device, options.threads)?) {
+                Ok(fast) if fast.grid.redundancy() < DEAR => fast,
+                fast => match (fast, pointwise()) {
+                    (Ok(fast), Ok(other)) if fast.grid.redundancy() < DEAR * other.grid.redundancy() => fast,
+                    (Ok(fast), Err(_)) => fast,
+                    (_, other) => other?,
+                },
+            },
+        };
+        let least = series.least_cache(options.threads);
+        let working_set = series.working_set(&grid.strips(), grid.y.tile).saturating_add(least);
+        let cache = working_set.min(budget.left());
+        series.set_cache_bytes(cache as usize);
+        let spec = StreamSpec {
+            grid,
+            input: layout,
+            bands: model.network().output().channels,
+            kind: options.kind,
+            block: BLOCK,
+            seed: options.seed,
+            batch,
+            slots: batch + 1,
+            threads: options.threads,
+            scratch: beside(&options.output, "swath-scratch"),
+            seams: options.seams,
+        };
+        let budget = budget.with("decoded blocks", cache);
+        Ok(Self { options, model, series, engine, plan, spec, cog, budget, working_set, cache })
     }
 
     /// The time series.
@@ -302,6 +300,7 @@ impl<'a> Upscale<'a> {
             add(value);
         }
         add(&format!("{:?} {:?} {}", self.spec.grid.spec(), self.spec.input, self.spec.seed));
+        add(if self.engine.is_pointwise() { "pointwise" } else { "" });
         for file in self.series.frames().iter().flat_map(|f| &f.files) {
             let about = std::fs::metadata(file).map_err(|e| Error::io("cannot look at", e)).in_file(file)?;
             add(&format!("{} {} {:?}", file.display(), about.len(), about.modified().ok()));
@@ -320,6 +319,45 @@ fn open_sink(path: &Path, spec: CogSpec, options: CogOptions) -> Result<Box<dyn 
         Some("png") => Ok(Box::new(PngWriter::create(path, spec, options.overwrite)?)),
         _ => Err(Error::usage("the result's name should end in .tif or .png").in_file(path)),
     }
+}
+
+/// An engine, and tiles with which it keeps to the memory.
+struct Fitted {
+    engine: Engine,
+    grid: TileGrid,
+    batch: usize,
+    plan: Memory,
+    budget: Budget,
+}
+
+/// The largest tiles with which an engine keeps to the memory.
+///
+/// # Errors
+/// `Limit` when even the smallest do not fit, `Usage` when neighbours share all of a tile.
+fn fitted(
+    options: &UpscaleOptions,
+    model: &LoadedModel,
+    series: &Series,
+    layout: &InputLayout,
+    cog: &CogSpec,
+    shared: usize,
+    engine: Engine,
+) -> Result<Fitted> {
+    let mut refusal = None;
+    for (side, batched) in sizes(options.tile, shared) {
+        let grid = tile_grid(series.grid(), model, options.overlap, options.blend, side, shared)?;
+        let batch = if batched { batch(&grid) } else { 1 };
+        let plan = engine.plan(model, input_size(layout, &grid, batch), &[])?.memory();
+        let budget = budget(options, series, layout, &grid, batch, &plan, cog)?;
+        let least = series.least_cache(options.threads);
+        match budget.clone().with("decoded blocks", least).check() {
+            Ok(_) => return Ok(Fitted { engine, grid, batch, plan, budget }),
+            Err(e) => refusal = Some(e),
+        }
+    }
+    Err(refusal.unwrap_or_else(|| {
+        Error::usage(format!("neighbours share {shared} px; give a larger --tile or a smaller --overlap"))
+    }))
 }
 
 fn input_size(layout: &InputLayout, grid: &TileGrid, batch: usize) -> InputSize {
