@@ -56,6 +56,9 @@ pub(super) trait Lanes: Copy {
     /// # Safety
     /// The instruction set is available; 4·N elements are writable.
     unsafe fn store_by_four(vectors: [Self; 4], at: *mut f32);
+
+    /// Asks for the cache line of `at`, which may be any address.
+    fn prefetch(at: *const f32);
 }
 
 /// The vector of plain loops.
@@ -110,6 +113,9 @@ impl Lanes for Plain {
         // SAFETY: the caller's promise.
         unsafe { at.cast::<[[f32; 4]; 4]>().write(rows) }
     }
+
+    #[inline(always)]
+    fn prefetch(_: *const f32) {}
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -190,6 +196,12 @@ mod x86 {
                 }
             }
         }
+
+        #[inline(always)]
+        fn prefetch(at: *const f32) {
+            // SAFETY: a prefetch never faults; SSE is part of x86-64.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
     }
 
     /// Picks elements k, k + 4, ... of two vectors, then those of k + 1.
@@ -268,6 +280,12 @@ mod x86 {
                 }
             }
         }
+
+        #[inline(always)]
+        fn prefetch(at: *const f32) {
+            // SAFETY: a prefetch never faults; SSE is part of x86-64.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
     }
 
     /// The 4x4 blocks in the lower and in the upper halves, each transposed.
@@ -345,5 +363,8 @@ mod arm {
             // SAFETY: see above.
             unsafe { vst4q_f32(at, float32x4x4_t(v[0], v[1], v[2], v[3])) }
         }
+
+        #[inline(always)]
+        fn prefetch(_: *const f32) {}
     }
 }

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use crate::cpu::lanes::Lanes;
 use crate::kernel::conv::{Conv2dParams, PadMode};
 
 /// Floats copied at a time.
@@ -56,6 +57,29 @@ pub(super) unsafe fn gather(
                 None => to.fill(0.0),
             }
         }
+    }
+}
+
+/// Asks for what [`gather`] will read of one channel.
+#[inline(always)]
+pub(super) fn prefetch<L: Lanes>(params: &Conv2dParams, window: &Window, channel: usize, x: *const f32) {
+    let axes = [Axis::new(params, 0), Axis::new(params, 1)];
+    let width = axes[1].stored;
+    let plane = window.image * params.x_batch_stride as usize + channel * params.x_plane();
+    let last = window.first_column + window.phase_width as isize - 1;
+    let [first, last] = [window.first_column, last].map(|column| {
+        let inside = column.clamp(0, axes[1].extent - 1);
+        axes[1].source(inside).unwrap_or(0)
+    });
+    let mut before = None;
+    for row in 0..window.rows {
+        let row = axes[0].source(window.first_row + row as isize);
+        if let Some(row) = row.filter(|_| row != before) {
+            for column in (first..=last).step_by(RUN) {
+                L::prefetch(x.wrapping_add(plane + row * width + column));
+            }
+        }
+        before = row;
     }
 }
 

@@ -15,7 +15,7 @@
 use std::ops::Range;
 
 use super::blocking::{band, evenly, odd_lines, LINE};
-use super::gather::{gather, Window};
+use super::gather::{gather, prefetch, Window};
 use super::store::Channel;
 use super::tile::{Tile, TileJob, MAX_VECTORS};
 use super::{Job, Operands, Spread};
@@ -230,7 +230,7 @@ impl<'a> Unit<'a> {
             first_row: start(0, self.rows.start),
             rows: BLOCK_PIXELS * self.rows.len() + 2,
             first_column: start(1, self.columns.start),
-            phase_width: (BLOCK_PIXELS * self.columns.len() + 2).next_multiple_of(LINE),
+            phase_width: BLOCK_PIXELS * self.columns.len() + 2,
             row_step: self.cut.row_step,
             channel_step: 0,
         }
@@ -310,6 +310,9 @@ pub(super) unsafe fn transform_input<L: Lanes>(unit: &Unit, channels: Range<usiz
         // SAFETY: the caller's promise; the window's rows and vectors lie inside the buffers.
         unsafe {
             gather(unit.params, &window, channel..channel + 1, unit.operands.x, buffers.pixels);
+            if channel + 1 < unit.params.c_in as usize {
+                prefetch::<L>(unit.params, &window, channel + 1, unit.operands.x);
+            }
             for row in 0..unit.rows.len() {
                 let pixels = buffers.pixels[row * BLOCK_PIXELS * step..].as_ptr();
                 let rows = buffers.rows.as_mut_ptr();
