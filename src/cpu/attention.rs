@@ -104,22 +104,6 @@ impl Cut {
     }
 }
 
-/// The parts' buffers, one after the other.
-#[derive(Clone, Copy)]
-struct Scratch(*mut f32);
-
-// SAFETY: each part uses its own range only.
-unsafe impl Sync for Scratch {}
-
-impl Scratch {
-    /// # Safety
-    /// `offset` lies in the scratch.
-    unsafe fn part(&self, offset: usize) -> *mut f32 {
-        // SAFETY: the caller's promise.
-        unsafe { self.0.add(offset) }
-    }
-}
-
 /// Computes y.
 ///
 /// # Safety
@@ -139,22 +123,20 @@ pub(super) unsafe fn run(
     if scratch.len() < start + cut.parts * part_len {
         return Err(Error::shape(format!("window attention: {} elements of scratch", scratch.len())));
     }
-    let scratch = Scratch(scratch[start..].as_mut_ptr());
     let [rows, columns] = p.windows();
-    pool.run(cut.parts, |part| {
+    pool.run_with(cut.parts, &mut scratch[start..], part_len, |part, buffer| {
         for unit in cut.units * part / cut.parts..cut.units * (part + 1) / cut.parts {
             let (window, group) = (unit / cut.groups, unit % cut.groups);
             let (image, window) = (window / (rows * columns), window % (rows * columns));
             let heads = p.heads as usize;
-            // SAFETY: `part_len` elements per part lie in scratch, and each part runs once; units
-            // write disjoint elements of y.
+            // SAFETY: the buffer has the length `sizes` says; units write disjoint elements of y.
             unsafe {
                 let job = Job {
                     p,
                     args,
                     bias,
                     sizes: &sizes,
-                    buffer: scratch.part(part * part_len),
+                    buffer: buffer.as_mut_ptr(),
                     image,
                     window: [window / columns, window % columns],
                 };

@@ -116,14 +116,11 @@ impl PackedMatmul {
         if (self.n, self.k) != (p.n as usize, p.k as usize) || scratch.len() < start + cut.parts * sums_len {
             return Err(Error::shape(format!("matmul: {p:?} on weights of {} x {}", self.n, self.k)));
         }
-        let scratch = Scratch(scratch[start..].as_mut_ptr());
-        pool.run(cut.parts, |part| {
-            // SAFETY: `sums_len` elements per part lie in scratch, and each part runs once.
-            let sums = unsafe { scratch.part(part * sums_len) };
+        pool.run_with(cut.parts, &mut scratch[start..], sums_len, |part, sums| {
             for unit in cut.units * part / cut.parts..cut.units * (part + 1) / cut.parts {
                 let (block, panel) = (unit / cut.panels, unit % cut.panels);
                 // SAFETY: the caller's promise; units write disjoint parts of y.
-                unsafe { self.unit(p, args, act, block, panel, sums) };
+                unsafe { self.unit(p, args, act, block, panel, sums.as_mut_ptr()) };
             }
         });
         Ok(())
@@ -185,22 +182,6 @@ impl Cut {
         let panels = (p.n as usize).div_ceil(tile.columns);
         let units = (p.m as usize).div_ceil(BLOCK) * panels;
         Self { panels, units, parts: threads.max(1).min(units) }
-    }
-}
-
-/// The parts' sums, one after the other.
-#[derive(Clone, Copy)]
-struct Scratch(*mut f32);
-
-// SAFETY: each part uses its own range only.
-unsafe impl Sync for Scratch {}
-
-impl Scratch {
-    /// # Safety
-    /// `offset` lies in the scratch.
-    unsafe fn part(&self, offset: usize) -> *mut f32 {
-        // SAFETY: the caller's promise.
-        unsafe { self.0.add(offset) }
     }
 }
 

@@ -24,22 +24,6 @@ fn parts(p: &RoiAlignParams, threads: usize) -> usize {
     threads.max(1).min(p.batch as usize * p.rois as usize)
 }
 
-/// The parts' samples, one after the other.
-#[derive(Clone, Copy)]
-struct Scratch(*mut f32);
-
-// SAFETY: each part uses its own range only.
-unsafe impl Sync for Scratch {}
-
-impl Scratch {
-    /// # Safety
-    /// Elements `from..from + len` lie in the scratch and nobody else uses them.
-    unsafe fn part<'a>(&self, from: usize, len: usize) -> &'a mut [f32] {
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(from), len) }
-    }
-}
-
 /// Computes y.
 ///
 /// # Errors
@@ -53,10 +37,7 @@ pub(super) unsafe fn run(p: &RoiAlignParams, args: &Args, scratch: &mut [f32], p
     }
     let (all, parts, len) =
         (p.batch as usize * p.rois as usize, parts(p, pool.threads()), samples(p) * SAMPLE);
-    let scratch = Scratch(scratch.as_mut_ptr());
-    pool.run(parts, |part| {
-        // SAFETY: each part runs once and has a range of its own.
-        let placed = unsafe { scratch.part(part * len, len) };
+    pool.run_with(parts, scratch, len, |part, placed| {
         for roi in all * part / parts..all * (part + 1) / parts {
             // SAFETY: the box's row, maps and bins lie within the spans; each box has bins of its own.
             unsafe { pool_one(p, args, roi, placed) };

@@ -179,11 +179,9 @@ impl PackedConv {
                 let blocking = Blocking::new(params, self.tile, pool.threads());
                 check_scratch(scratch, blocking.scratch_len())?;
                 let (taps, buffers) = blocking.split_scratch(scratch);
-                let buffers = PartBuffers { start: buffers.as_mut_ptr(), part_len: blocking.part_len };
-                pool.run(blocking.parts, |part| {
-                    // SAFETY: the scratch holds one buffer per part, each part runs once; the
-                    // caller's promise.
-                    unsafe { direct::run_part(&job, &blocking, taps, part, buffers.of(part)) };
+                pool.run_with(blocking.parts, buffers, blocking.part_len, |part, own| {
+                    // SAFETY: the caller's promise.
+                    unsafe { direct::run_part(&job, &blocking, taps, part, own) };
                 });
             }
             Algorithm::Winograd => {
@@ -191,10 +189,9 @@ impl PackedConv {
                 check_scratch(scratch, cut.scratch_len())?;
                 let (parts, part_len) = cut.parts();
                 let start = scratch.as_ptr().align_offset(LINE * 4).min(LINE);
-                let buffers = PartBuffers { start: scratch[start..].as_mut_ptr(), part_len };
-                pool.run(parts, |part| {
+                pool.run_with(parts, &mut scratch[start..], part_len, |part, own| {
                     // SAFETY: as above.
-                    unsafe { winograd::run_part(&job, &cut, part, buffers.of(part)) };
+                    unsafe { winograd::run_part(&job, &cut, part, own) };
                 });
             }
         }
@@ -255,24 +252,4 @@ struct Job<'a> {
     params: &'a Conv2dParams,
     operands: &'a Operands<'a>,
     spread: Spread,
-}
-
-/// The parts' buffers, one after the other.
-#[derive(Clone, Copy)]
-struct PartBuffers {
-    start: *mut f32,
-    part_len: usize,
-}
-
-// SAFETY: each part uses its own range only.
-unsafe impl Sync for PartBuffers {}
-
-impl PartBuffers {
-    /// # Safety
-    /// The buffers hold that part, and nobody else uses it.
-    #[allow(clippy::mut_from_ref)]
-    unsafe fn of(&self, part: usize) -> &mut [f32] {
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(part * self.part_len), self.part_len) }
-    }
 }

@@ -48,6 +48,33 @@ impl Pool {
             threads => self.crew.run(threads - 1, parts, &part),
         }
     }
+
+    /// As [`Pool::run`], and each part has `len` elements of `scratch` to itself.
+    pub fn run_with(
+        &self,
+        parts: usize,
+        scratch: &mut [f32],
+        len: usize,
+        part: impl Fn(usize, &mut [f32]) + Sync,
+    ) {
+        let scratch = Divided(scratch[..parts * len].as_mut_ptr());
+        self.run(parts, |index| {
+            // SAFETY: the ranges of all parts lie in `scratch` one after the other, and each part runs once.
+            part(index, unsafe { std::slice::from_raw_parts_mut(scratch.at(index * len), len) });
+        });
+    }
+}
+
+/// The start of memory that parts divide among themselves.
+struct Divided(*mut f32);
+
+// SAFETY: each part uses its own range only.
+unsafe impl Sync for Divided {}
+
+impl Divided {
+    fn at(&self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +98,14 @@ mod tests {
                 assert_eq!(count(&pool, parts), vec![1; parts], "{threads} threads");
             }
         }
+    }
+
+    #[test]
+    fn each_part_has_its_own_scratch() {
+        let mut scratch = vec![0.0; 35];
+        Pool::new(3).unwrap().run_with(11, &mut scratch, 3, |index, own| own.fill(index as f32 + 1.0));
+        let wanted = (0..35).map(|i| if i < 33 { (i / 3 + 1) as f32 } else { 0.0 });
+        assert!(scratch.iter().copied().eq(wanted));
     }
 
     #[test]
