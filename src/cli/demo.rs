@@ -62,6 +62,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let options = UpscaleOptions {
         overwrite: true,
+        device: args.run.device(),
         ..UpscaleOptions::new(scenes, args.output.join("upscaled.tif"), args.run.memory(), args.run.threads())
     };
     let model = open_builtin()?;

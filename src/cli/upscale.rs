@@ -14,7 +14,7 @@ use super::print::say;
 use crate::error::Result;
 use crate::pipeline::{OverlapChoice, Upscale, UpscaleOptions};
 pub use flags::RunArgs;
-use flags::{InputArgs, ResultArgs, TilingArgs};
+use flags::{InputArgs, ResultArgs, TalkArgs, TilingArgs};
 pub use report::summary;
 
 const EXAMPLES: &str = "\
@@ -54,6 +54,8 @@ pub struct Args {
     result: ResultArgs,
     #[command(flatten)]
     run: RunArgs,
+    #[command(flatten)]
+    talk: TalkArgs,
 }
 
 impl Args {
@@ -68,7 +70,7 @@ impl Args {
             compression: self.result.compress.into(),
             compression_level: self.result.compress_level,
             mask: self.result.mask,
-            device: self.run.device,
+            device: self.run.device(),
             resume: self.result.resume,
             overwrite: self.result.overwrite,
             seams: self.tiling.seam_report,
@@ -96,14 +98,14 @@ pub fn run(args: &Args) -> Result<()> {
     let _ = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global();
     let model = args.model.open()?.for_scenes();
     let job = Upscale::prepare(&options, &model)?;
-    if args.run.dry_run || args.run.verbose {
-        say(&report::outline(&job, &options, args.run.dry_run)?)?;
+    if args.talk.dry_run || args.talk.verbose {
+        say(&report::outline(&job, &options, args.talk.dry_run)?)?;
     }
-    if args.run.dry_run {
+    if args.talk.dry_run {
         return Ok(());
     }
     let report = job.run(args.run.progress(), &stop)?;
-    if !args.run.quiet {
+    if !args.talk.quiet {
         say(&summary(&job, &report))?;
     }
     Ok(())

@@ -33,7 +33,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<()> {
     let job = ChipJob { input: folder, output: &args.output, frames: size.frames, side, batch: size.batch };
     let report = run_chips(&job, &mut net, &progress)?;
     progress.finish();
-    if !args.run.quiet {
+    if !args.talk.quiet {
         report.notes.iter().for_each(|note| eprintln!("swath: {note}"));
         let folder = args.output.display();
         say(&format!("{} chips, {} stitched grids in {folder}", report.chips, report.grids))?;

@@ -104,7 +104,7 @@ pub struct ResultArgs {
     pub(super) resume: bool,
 }
 
-/// How it runs.
+/// On what it runs.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Running")]
 pub struct RunArgs {
@@ -117,12 +117,18 @@ pub struct RunArgs {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(super) device: DevicePick,
-    /// Print tiles, memory, disk and a time estimate; write nothing.
-    #[arg(long)]
-    pub(super) dry_run: bool,
     /// How progress is shown, on stderr.
     #[arg(long, value_enum, default_value_t = ProgressArg::Auto)]
     pub(super) progress: ProgressArg,
+}
+
+/// What is said about it.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Running")]
+pub struct TalkArgs {
+    /// Print tiles, memory, disk and a time estimate; write nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
     /// Print nothing but errors.
     #[arg(short, long, conflicts_with = "verbose")]
     pub(super) quiet: bool,
@@ -193,6 +199,11 @@ impl RunArgs {
     pub fn threads(&self) -> usize {
         let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
         self.threads.unwrap_or_else(all).max(1)
+    }
+
+    /// Where the network runs.
+    pub fn device(&self) -> DevicePick {
+        self.device
     }
 
     /// How progress is shown.
