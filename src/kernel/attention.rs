@@ -6,7 +6,7 @@
 //! and left; y is the map before both, (batch, rows, columns, heads · head_dim).
 //!
 //! Within a window, for each head: `softmax(q · kᵀ · s + bias + mask) · v`, where
-//! - s is head_dim^-½, or, if `cosine`, exp(min(scale[head], ln 100)) with q and k divided by their
+//! - s is head_dim^-½, or, if `cosine`, exp(min(scale\[head\], ln 100)) with q and k divided by their
 //!   lengths (at least 1e-12);
 //! - bias is (heads, (2w - 1)²), read at ((yi - yj + w - 1)·(2w - 1) + xi - xj + w - 1) for query i
 //!   and key j;
