@@ -165,6 +165,74 @@ struct WindowAttentionParams {
     u32 reserved;
 };
 
+#define MAX_CELL 3
+
+struct AnchorsParams {
+    u32 rows;
+    u32 columns;
+    u32 stride[2];
+    u32 count;
+    u32 reserved;
+    f32 cell[MAX_CELL][4];
+};
+
+struct BoxDecodeParams {
+    u32 batch;
+    u32 k;
+    u32 classes;
+    u32 first;
+    u32 label;
+    u32 width;
+    u32 shared;
+    u32 reserved;
+    f32 weights[4];
+    f32 size[2];
+};
+
+struct NmsParams {
+    u32 batch;
+    u32 rows;
+    u32 capacity;
+    f32 iou;
+    f32 score_above;
+    f32 min_side;
+};
+
+struct TopKParams {
+    u64 rows;
+    u64 m;
+    u64 k;
+};
+
+struct GatherParams {
+    u64 batch;
+    u64 m;
+    u64 k;
+    u64 width;
+    u64 index_width;
+    u64 shared;
+};
+
+#define MAX_LEVELS 5
+
+struct RoiAlignParams {
+    u32 batch;
+    u32 rois;
+    u32 channels;
+    u32 size;
+    u32 samples;
+    u32 levels;
+    u32 maps[MAX_LEVELS][2];
+    u32 shifts[MAX_LEVELS];
+    u32 reserved;
+};
+
+static_assert(sizeof(AnchorsParams) == 72, "as in src/kernel/boxes.rs");
+static_assert(sizeof(BoxDecodeParams) == 56, "as in src/kernel/boxes.rs");
+static_assert(sizeof(NmsParams) == 24, "as in src/kernel/boxes.rs");
+static_assert(sizeof(TopKParams) == 24, "as in src/kernel/select.rs");
+static_assert(sizeof(GatherParams) == 48, "as in src/kernel/select.rs");
+static_assert(sizeof(RoiAlignParams) == 88, "as in src/kernel/roi_align.rs");
 static_assert(sizeof(Operands) == 72, "as in src/cuda/launch.rs");
 static_assert(sizeof(Conv2dParams) == 136, "as in src/kernel/conv.rs");
 static_assert(sizeof(MapParams) == 352, "as in src/kernel/map.rs");

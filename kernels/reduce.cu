@@ -1,11 +1,6 @@
 // Reductions over one axis, one line per thread; values of a line are taken in order.
 #include "axis.cuh"
-
-// A number that grows as a value does in the total order in which NaN has a place.
-DEVICE i32 rank_of(f32 v) {
-    i32 bits = (i32)bits_of(v);
-    return bits < 0 ? bits ^ 0x7fffffff : bits;
-}
+#include "order.cuh"
 
 DEVICE f32 largest(const Line& l) {
     f32 best = l.at(0);

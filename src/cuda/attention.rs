@@ -4,6 +4,7 @@ use super::launch::{Launch, Operands, WARP};
 use super::table::{mismatch, Entry};
 use crate::kernel::attention::MAX_LOGIT_SCALE;
 use crate::kernel::Kernel;
+use crate::plan::Packed;
 use crate::{Error, Result};
 
 const NAME: &str = "window_attention_fwd_f32__warps";
@@ -15,7 +16,12 @@ const SHARED: usize = 48 << 10;
 const MAX_WARPS: usize = 8;
 
 pub(super) const WARPS: Entry =
-    Entry { prepare: factors, ..Entry::always("window_attention_fwd", NAME, launch) };
+    Entry { packed, prepare: factors, ..Entry::always("window_attention_fwd", NAME, launch) };
+
+fn packed(kernel: &Kernel) -> Option<Packed> {
+    let Kernel::WindowAttention(p) = kernel else { return None };
+    (p.cosine == 1).then_some(Packed { operand: 3, len: p.heads as usize, variant: 0 })
+}
 
 /// What each head's products of queries and keys are multiplied by; `scale` is the operand of cosine
 /// attention.

@@ -5,6 +5,7 @@ use super::table::{mismatch, Entry};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::registry::Impl;
 use crate::kernel::Kernel;
+use crate::plan::Packed;
 use crate::{Error, Result};
 
 /// Channels of y that a warp computes.
@@ -19,6 +20,7 @@ const MAX_POSITION: u64 = 1 << 31;
 pub(super) const GEMM_64: Entry = Entry {
     choose: Impl::always("conv2d_fwd", "conv2d_fwd_f32__gemm_64x128"),
     workspace: |_| 0,
+    packed: |k| packed(k, 64),
     prepare: |k, w| pack(k, w, 64),
     launch: |k, o| launch(k, o, "conv2d_fwd_f32__gemm_64x128", 64),
 };
@@ -31,6 +33,7 @@ pub(super) const GEMM_32: Entry = Entry {
         fits: |k| matches!(k, Kernel::Conv2d(p) if group_channels(p) <= 32),
     },
     workspace: |_| 0,
+    packed: |k| packed(k, 32),
     prepare: |k, w| pack(k, w, 32),
     launch: |k, o| launch(k, o, "conv2d_fwd_f32__gemm_32x128", 32),
 };
@@ -43,6 +46,7 @@ pub(super) const GEMM_8: Entry = Entry {
         fits: |k| matches!(k, Kernel::Conv2d(p) if group_channels(p) <= 8),
     },
     workspace: |_| 0,
+    packed: |k| packed(k, 8),
     prepare: |k, w| pack(k, w, 8),
     launch: |k, o| launch(k, o, "conv2d_fwd_f32__gemm_8x128", 8),
 };
@@ -50,6 +54,13 @@ pub(super) const GEMM_8: Entry = Entry {
 /// Channels of y in one group.
 fn group_channels(p: &Conv2dParams) -> usize {
     (p.c_out / p.groups) as usize
+}
+
+fn packed(kernel: &Kernel, channels: usize) -> Option<Packed> {
+    let Kernel::Conv2d(p) = kernel else { return None };
+    let terms = p.weight_len() / p.c_out as usize;
+    let len = p.groups as usize * len_of_blocks(group_channels(p), terms, channels);
+    Some(Packed { operand: 1, len, variant: p.groups })
 }
 
 /// Weights by group and block of channels as (terms, channels).
@@ -67,6 +78,11 @@ fn pack(kernel: &Kernel, weights: &[f32], channels: usize) -> Result<Vec<u8>> {
     Ok(bytemuck::cast_slice(&packed).to_vec())
 }
 
+/// Elements of [`blocks_of_terms`].
+pub(super) fn len_of_blocks(c_out: usize, terms: usize, channels: usize) -> usize {
+    c_out.div_ceil(channels) * channels * terms.next_multiple_of(TERMS)
+}
+
 /// A matrix of (channels, terms) in blocks of channels, each as (terms, channels), filled up with
 /// zeros to whole blocks and stages.
 pub(super) fn blocks_of_terms(
@@ -76,7 +92,7 @@ pub(super) fn blocks_of_terms(
     value: impl Fn(usize, usize) -> f32,
 ) -> Vec<f32> {
     let block_len = terms.next_multiple_of(TERMS) * channels;
-    let mut packed = vec![0.0; c_out.div_ceil(channels) * block_len];
+    let mut packed = vec![0.0; len_of_blocks(c_out, terms, channels)];
     for channel in 0..c_out {
         let start = channel / channels * block_len + channel % channels;
         for term in 0..terms {

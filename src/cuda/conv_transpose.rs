@@ -1,9 +1,10 @@
 //! Launches of the transposed convolution, phase by phase of y, and its weights as the entry reads them.
 
-use super::conv::{blocks_of_terms, PIXELS, WARP_CHANNELS};
+use super::conv::{blocks_of_terms, len_of_blocks, PIXELS, WARP_CHANNELS};
 use super::launch::{Launch, Operands, WARP};
 use super::table::{mismatch, Entry};
 use crate::kernel::Kernel;
+use crate::plan::Packed;
 use crate::{Error, Result};
 
 const NAME: &str = "conv_transpose2d_fwd_f32__gemm_32x128";
@@ -12,7 +13,15 @@ const NAME: &str = "conv_transpose2d_fwd_f32__gemm_32x128";
 const CHANNELS: usize = 32;
 
 pub(super) const GEMM_32: Entry =
-    Entry { prepare: pack, ..Entry::always("conv_transpose2d_fwd", NAME, launch) };
+    Entry { packed, prepare: pack, ..Entry::always("conv_transpose2d_fwd", NAME, launch) };
+
+fn packed(kernel: &Kernel) -> Option<Packed> {
+    let Kernel::ConvTranspose2d(p) = kernel else { return None };
+    let sides = p.kernel.div_ceil(p.stride) as usize;
+    let phase = len_of_blocks(p.c_out as usize, p.c_in as usize * sides * sides, CHANNELS);
+    let phases = p.stride as usize * p.stride as usize;
+    Some(Packed { operand: 1, len: phases * phase, variant: p.pad << 16 | p.stride })
+}
 
 /// Weights by phase and block of channels as (terms, channels); taps that a phase lacks are zeros.
 fn pack(kernel: &Kernel, weights: &[f32]) -> Result<Vec<u8>> {

@@ -1,11 +1,12 @@
 //! Constants of a plan at load: computed on the device where the plan says so, packed, and laid out
 //! as one image of everything that runs read.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::gpu::{Gpu, Memory};
 use super::launch::{Launch, Operands, MAX_OPERANDS};
-use super::table::{find, packed_operand};
+use super::table::find;
 use crate::plan::{Plan, Region, Slot, Step};
 use crate::tensor::TensorStore;
 use crate::{Error, Result};
@@ -29,16 +30,20 @@ impl Image {
     pub fn new(plan: &Plan, weights: &dyn TensorStore, gpu: &Arc<dyn Gpu>) -> Result<Self> {
         let values = constants(plan, weights, gpu)?;
         let mut image = Self { constants: vec![None; plan.constants.len()], ..Self::default() };
-        for step in &plan.steps {
-            for (operand, constant) in constants_of(step) {
-                if Some(operand) != packed_operand(&step.kernel) && image.constants[constant].is_none() {
-                    image.constants[constant] = Some(image.push(bytemuck::cast_slice(&values[constant])));
-                }
+        for constant in plan.steps.iter().flat_map(Step::plain_constants) {
+            if image.constants[constant].is_none() {
+                image.constants[constant] = Some(image.push(bytemuck::cast_slice(&values[constant])));
             }
         }
+        // Steps that read the same weights in the same form share them.
+        let mut places = HashMap::new();
         for step in &plan.steps {
-            let bytes = prepare(step, &values)?;
-            let place = image.push(&bytes);
+            let packing = step.packing();
+            let place = match packing.and_then(|packing| places.get(&packing)) {
+                Some(place) => *place,
+                None => image.push(&prepare(step, &values)?),
+            };
+            places.extend(packing.map(|packing| (packing, place)));
             image.prepared.push(place);
         }
         Ok(image)
@@ -71,18 +76,14 @@ pub(super) fn launches(
 
 /// Packed weights or tables of one step.
 fn prepare(step: &Step, values: &[Vec<f32>]) -> Result<Vec<u8>> {
-    let mut weights: &[f32] = &[];
-    if let Some(packed) = packed_operand(&step.kernel) {
-        let constant = constants_of(step).find(|(operand, _)| *operand == packed);
-        let Some((_, constant)) = constant else {
-            return Err(Error::unsupported(format!(
-                "{}: the weights of {} change",
-                step.label,
-                step.kernel.name()
-            )));
-        };
-        weights = &values[constant];
-    }
+    let weights = match (step.packing(), step.choice.packed) {
+        (Some(packing), _) => &values[packing.constant][..],
+        (None, None) => &[],
+        (None, Some(_)) => {
+            let what = format!("{}: the weights of {} change", step.label, step.kernel.name());
+            return Err(Error::unsupported(what));
+        }
+    };
     (find(step.choice.entry)?.prepare)(&step.kernel, weights).map_err(|e| e.while_doing(&step.label))
 }
 
@@ -113,7 +114,7 @@ fn run_once(step: &Step, values: &[Vec<f32>], result: usize, gpu: &Arc<dyn Gpu>)
         Ok(memory[memory.len() - 1].address())
     };
     let mut places = vec![0; values.len()];
-    for constant in constants_of(step).map(|(_, constant)| constant).chain([result]) {
+    for constant in step.constants().map(|(_, constant)| constant).chain([result]) {
         if places[constant] == 0 {
             places[constant] = upload(bytemuck::cast_slice(&values[constant]))?;
         }
@@ -130,12 +131,4 @@ fn run_once(step: &Step, values: &[Vec<f32>], result: usize, gpu: &Arc<dyn Gpu>)
     let mut y = vec![0.0; values[result].len()];
     gpu.read(places[result], bytemuck::cast_slice_mut(&mut y))?;
     Ok(y)
-}
-
-/// Operands of a step that are constants: position and constant.
-fn constants_of(step: &Step) -> impl Iterator<Item = (usize, usize)> + '_ {
-    step.operands.iter().enumerate().filter_map(|(operand, slot)| match slot.region {
-        Region::Const(constant) => Some((operand, constant)),
-        _ => None,
-    })
 }

@@ -6,6 +6,7 @@
 
 mod attention;
 mod blur;
+mod boxes;
 mod conv;
 mod conv_transpose;
 pub mod driver;
@@ -19,6 +20,8 @@ pub mod modules;
 mod pool;
 mod reduce;
 mod resize;
+mod roi_align;
+mod select;
 mod session;
 mod softmax;
 mod table;

@@ -23,7 +23,7 @@ macro_rules! modules {
 }
 
 modules! {
-    "sm72" 72: "attention" "blur" "conv" "conv_transpose" "layer_norm" "map" "matmul" "pool" "reduce" "resize" "softmax";
+    "sm72" 72: "attention" "blur" "boxes" "conv" "conv_transpose" "layer_norm" "map" "matmul" "pool" "reduce" "resize" "roi_align" "select" "softmax";
 }
 
 impl Module {

@@ -1,10 +1,13 @@
 //! Implementations of this device: how one is chosen, made ready and launched.
 
 use super::launch::{Launch, Operands};
-use super::{attention, blur, conv, conv_transpose, layer_norm, map, matmul, pool, reduce, resize, softmax};
+use super::{
+    attention, blur, boxes, conv, conv_transpose, layer_norm, map, matmul, pool, reduce, resize, roi_align,
+    select, softmax,
+};
 use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
-use crate::plan::Choice;
+use crate::plan::{Choice, Packed};
 use crate::{Error, Result};
 
 /// One implementation of a contract.
@@ -13,6 +16,8 @@ pub(super) struct Entry {
     pub choose: Impl,
     /// Elements of scratch a call needs.
     pub workspace: fn(&Kernel) -> usize,
+    /// The operand that is made ready at load and not read afterwards.
+    pub packed: fn(&Kernel) -> Option<Packed>,
     /// What a call reads beside its operands: packed weights (given) or tables.
     pub prepare: fn(&Kernel, &[f32]) -> Result<Vec<u8>>,
     /// The launches of a call whose operands are in the contract's order.
@@ -27,7 +32,7 @@ impl Entry {
         launch: fn(&Kernel, &Operands) -> Result<Vec<Launch>>,
     ) -> Self {
         let choose = Impl::always(contract, entry);
-        Self { choose, workspace: |_| 0, prepare: |_, _| Ok(Vec::new()), launch }
+        Self { choose, workspace: |_| 0, packed: |_| None, prepare: |_, _| Ok(Vec::new()), launch }
     }
 }
 
@@ -47,6 +52,12 @@ const ENTRIES: &[Entry] = &[
     layer_norm::WARPS,
     attention::WARPS,
     conv_transpose::GEMM_32,
+    boxes::ANCHORS,
+    boxes::DECODE,
+    boxes::NMS,
+    select::TOP_K,
+    select::GATHER,
+    roi_align::THREADS,
 ];
 
 const IMPLS: [Impl; ENTRIES.len()] = {
@@ -71,23 +82,15 @@ pub(super) fn choose(kernel: &Kernel) -> Result<Choice> {
         Kernel::ConvTranspose2d(p) => p.check()?,
         _ => {}
     }
-    let entry = registry::choose(&IMPLS, kernel)?.entry;
-    Ok(Choice { entry, workspace: (find(entry)?.workspace)(kernel), packed: None })
+    let entry = find(registry::choose(&IMPLS, kernel)?.entry)?;
+    let (workspace, packed) = ((entry.workspace)(kernel), (entry.packed)(kernel));
+    Ok(Choice { entry: entry.choose.entry, workspace, packed })
 }
 
 /// The implementation of that name.
 pub(super) fn find(entry: &str) -> Result<&'static Entry> {
     let found = ENTRIES.iter().find(|e| e.choose.entry == entry);
     found.ok_or_else(|| Error::device(format!("{entry} is no implementation of this device")))
-}
-
-/// The operand that is made ready at load and not read afterwards.
-pub(super) fn packed_operand(kernel: &Kernel) -> Option<usize> {
-    match kernel {
-        Kernel::Conv2d(_) | Kernel::ConvTranspose2d(_) => Some(1),
-        Kernel::WindowAttention(p) if p.cosine == 1 => Some(3),
-        _ => None,
-    }
 }
 
 /// The error of an implementation that is given another contract's call.

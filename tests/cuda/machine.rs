@@ -32,9 +32,15 @@ impl Machine {
         self.memory.lock().unwrap()
     }
 
-    fn entry(&self, name: &'static str) -> Entry {
-        let parse = || Module::parse(module_of(name).unwrap().ptx).unwrap().entry(name).unwrap();
-        self.entries.lock().unwrap().entry(name).or_insert_with(parse).clone()
+    fn entry(&self, name: &'static str) -> Result<Entry> {
+        let mut entries = self.entries.lock().unwrap();
+        if let Some(entry) = entries.get(name) {
+            return Ok(entry.clone());
+        }
+        let parsed = Module::parse(module_of(name).unwrap().ptx).and_then(|module| module.entry(name));
+        let entry = parsed.map_err(|e| Error::device(format!("{name}: {e}")))?;
+        entries.insert(name, entry.clone());
+        Ok(entry)
     }
 }
 
@@ -65,7 +71,7 @@ impl Gpu for OnMachine {
             shared_bytes: launch.shared as usize,
             ..ptx_machine::Launch::default()
         };
-        let entry = self.0.entry(launch.entry);
+        let entry = self.0.entry(launch.entry)?;
         let report = how.run(&entry, &mut self.0.memory(), &launch.arguments);
         let report = report.map_err(|fault| Error::device(format!("{label}: {fault}")))?;
         self.0.reports.lock().unwrap().entry(launch.entry).or_default().add(&report);
