@@ -22,7 +22,6 @@
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
-#![allow(dead_code)]
 
 mod entry;
 mod ir;
@@ -33,7 +32,7 @@ mod params;
 mod parse;
 
 pub use entry::Entry;
-pub use machine::{Fault, Launch, Report};
+pub use machine::{Fault, Launch, Report, TensorMap};
 pub use memory::global::{Memory, Plain};
 pub use memory::Refusal;
 pub use params::Params;

@@ -143,9 +143,4 @@ impl Block<'_> {
             self.effects += 1;
         }
     }
-
-    /// Lanes end; hook for what must not be left behind.
-    pub fn exit(&mut self, _w: usize, _lanes: u32) -> Result<(), Refusal> {
-        Ok(())
-    }
 }

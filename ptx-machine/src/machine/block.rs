@@ -3,10 +3,12 @@
 use super::barrier::Barriers;
 use super::fault::{fault, place, source_line, Fault};
 use super::launch::Launch;
+use super::mbarrier::Mbarriers;
 use super::warp::{Group, State, Warp};
 use crate::ir::{Code, Inst, Op, Preset, Row, Special, LANES};
 use crate::memory::clocks::{bits, Clocks};
 use crate::memory::global::Memory;
+use crate::memory::proxy::Proxies;
 use crate::memory::races::Races;
 use crate::memory::shared::Shared;
 use crate::memory::Refusal;
@@ -20,8 +22,8 @@ pub enum Flow {
     Next,
     /// They stay and take the instruction again once others of the warp have come to it.
     Converge,
-    /// They stay and take it again once somebody else has done something.
-    Spin,
+    /// They go on, but others first: what they looked for is not there yet.
+    Yield,
     /// They wait at a barrier and go on behind it.
     Barrier(u8),
 }
@@ -40,6 +42,8 @@ pub struct Block<'a> {
     pub clocks: Clocks,
     pub warps: Vec<Warp>,
     pub barriers: Barriers,
+    pub mbarriers: Mbarriers,
+    pub proxies: Proxies,
     /// Counts what others may be waiting for.
     pub effects: u64,
     executed: Vec<u64>,
@@ -71,6 +75,8 @@ impl<'a> Block<'a> {
             shared: Shared::new(shared, code.grain.shared),
             clocks: Clocks::new(threads),
             barriers: Barriers::default(),
+            mbarriers: Mbarriers::default(),
+            proxies: Proxies::new(threads),
             effects: 0,
             executed: vec![0; code.insts.len()],
             steps: 0,
@@ -195,7 +201,8 @@ impl<'a> Block<'a> {
                         group.state = State::Converging;
                         Ok(false)
                     }
-                    Flow::Spin => {
+                    Flow::Yield => {
+                        group.pc = pc + 1;
                         group.state = State::Spinning;
                         Ok(false)
                     }
@@ -250,7 +257,7 @@ impl<'a> Block<'a> {
             })
             .collect();
         let kind = if divergent { "divergent threads cannot meet" } else { "deadlock" };
-        let more = self.barriers.describe();
+        let more = self.barriers.describe() + &self.mbarriers.describe();
         let first = waits.first().map(|w| w.0);
         Box::new(Fault {
             entry: self.code.name.clone(),

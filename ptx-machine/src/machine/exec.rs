@@ -172,7 +172,11 @@ impl Block<'_> {
             | Op::Match { .. }
             | Op::Redux { .. }
             | Op::Elect { .. } => return self.warp_operation(w, lanes, op),
-            Op::Fence(Fence::ProxyAsync | Fence::MbarrierInit | Fence::Block | Fence::Device) | Op::Nop => {}
+            Op::Fence(Fence::ProxyAsync) => self.proxy_fence(w, lanes),
+            Op::Fence(Fence::MbarrierInit) => self.mbarriers.fence(w, lanes),
+            Op::Fence(Fence::Block | Fence::Device) | Op::Nop => {}
+            Op::Matrix(op) => return self.matrix(w, pc, lanes, op),
+            Op::Copies(op) => return self.copy_operation(w, pc, lanes, op),
             Op::Trap => return Err("executes a trap".into()),
             Op::Branch { .. } | Op::Exit => {}
         }

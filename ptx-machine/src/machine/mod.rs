@@ -3,11 +3,18 @@
 mod access;
 mod barrier;
 mod block;
+mod copies;
 mod exec;
 mod fault;
 mod launch;
+mod mbarrier;
+mod mma;
+mod tensor;
 mod warp;
 mod warp_ops;
+mod wgmma;
 
 pub use fault::Fault;
 pub use launch::{Launch, Report};
+pub use mma::per_register;
+pub use tensor::TensorMap;

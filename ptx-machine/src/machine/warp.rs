@@ -1,6 +1,8 @@
 //! The state of one warp: rows of registers with a mark per lane of whether it was written, and the
 //! groups of lanes that stand at the same instruction.
 
+use super::copies::{Bulk, Copies};
+use super::wgmma::Unfinished;
 use crate::ir::{Code, Condition, Pred, Preset, Reg, Row, ALWAYS, LANES, NEVER};
 use crate::memory::clocks::bits;
 use crate::memory::local::Local;
@@ -42,6 +44,14 @@ pub struct Warp {
     pub groups: Vec<Group>,
     /// Stack frames.
     pub local: Local,
+    /// Copies by `cp.async` that are not waited for.
+    pub copies: Copies,
+    /// Bulk copies out of shared memory that are not waited for.
+    pub bulk: Bulk,
+    /// Products of the warpgroup that are not waited for.
+    pub wgmma: Unfinished,
+    /// Rows written since the last `wgmma.fence`, where the entry has one.
+    touched: Vec<bool>,
 }
 
 impl Warp {
@@ -56,7 +66,19 @@ impl Warp {
         pred_init[NEVER as usize] = u32::MAX;
         pred_init[ALWAYS as usize] = u32::MAX;
         let groups = vec![Group { pc: 0, lanes, state: State::Ready }];
-        Warp { regs, init, preds, pred_init, live: lanes, groups, local: Local::new(code.local_bytes) }
+        Warp {
+            regs,
+            init,
+            preds,
+            pred_init,
+            live: lanes,
+            groups,
+            local: Local::new(code.local_bytes),
+            copies: Copies::default(),
+            bulk: Bulk::default(),
+            wgmma: Unfinished::default(),
+            touched: vec![false; if code.warpgroups { code.rows.len() } else { 0 }],
+        }
     }
 
     /// A register that the lanes have written.
@@ -64,6 +86,10 @@ impl Warp {
     pub fn row(&self, code: &Code, reg: Reg, lanes: u32) -> Result<&Row, Refusal> {
         match lanes & !self.init[reg as usize] {
             0 => Ok(&self.regs[reg as usize]),
+            _ if self.wgmma.holds(reg) => {
+                let name = &code.rows[reg as usize].name;
+                Err(format!("touches {name}, which holds sums of a wgmma that was not waited for").into())
+            }
             missing => Err(unwritten(&code.rows[reg as usize].name, missing)),
         }
     }
@@ -83,6 +109,9 @@ impl Warp {
             _ => bits(lanes).for_each(|i| to[i] = row[i]),
         }
         self.init[reg as usize] |= lanes;
+        if let Some(touched) = self.touched.get_mut(reg as usize) {
+            *touched = true;
+        }
     }
 
     /// Writes one lane of a register.
@@ -90,6 +119,38 @@ impl Warp {
     pub fn set_lane(&mut self, reg: Reg, lane: usize, value: u64) {
         self.regs[reg as usize][lane] = value;
         self.init[reg as usize] |= 1 << lane;
+        if let Some(touched) = self.touched.get_mut(reg as usize) {
+            *touched = true;
+        }
+    }
+
+    /// Sums that a `wgmma` adds to: written, or held by one before it.
+    pub fn sum_row(&self, code: &Code, reg: Reg) -> Result<&Row, Refusal> {
+        match self.wgmma.holds(reg) {
+            true => Ok(&self.regs[reg as usize]),
+            false => self.row(code, reg, u32::MAX),
+        }
+    }
+
+    /// Leaves sums that may not be read before [`Warp::finish_sum`].
+    pub fn set_sum(&mut self, reg: Reg, row: &Row) {
+        self.regs[reg as usize] = *row;
+        self.init[reg as usize] = 0;
+    }
+
+    /// Sums may be read.
+    pub fn finish_sum(&mut self, reg: Reg) {
+        self.init[reg as usize] = u32::MAX;
+    }
+
+    /// `wgmma.fence`.
+    pub fn wgmma_fence(&mut self) {
+        self.touched.fill(false);
+    }
+
+    /// Whether a register was written since the last `wgmma.fence`.
+    pub fn touched_since_fence(&self, reg: Reg) -> bool {
+        self.touched.get(reg as usize).copied().unwrap_or(false)
     }
 
     /// Copies a register, with its marks.

@@ -163,13 +163,6 @@ impl Clocks {
             *base = now - 1;
         }
     }
-
-    /// What a thread knows and did, and moves its warp's count on: the state a proxy fence records.
-    pub fn snapshot(&mut self, thread: usize) -> Rc<Knowledge> {
-        let mut own = Vec::new();
-        self.release(thread / LANES, 1 << (thread % LANES), &mut own);
-        Rc::new(own)
-    }
 }
 
 /// The set bits of a mask.

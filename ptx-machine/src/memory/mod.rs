@@ -4,6 +4,7 @@ pub mod address;
 pub mod clocks;
 pub mod global;
 pub mod local;
+pub mod proxy;
 pub mod races;
 pub mod shared;
 

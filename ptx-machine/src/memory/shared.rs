@@ -2,12 +2,15 @@
 //! grain who wrote it last and who read it since. Conflicting accesses that no barrier orders are refused.
 
 use super::clocks::{Clocks, Stamp};
+use super::proxy::Proxies;
 use super::Refusal;
 use crate::ir::LANES;
 
 const WRITTEN: u8 = 1;
 const IN_FLIGHT: u8 = 2;
 const MBARRIER: u8 = 4;
+/// A copy out of shared memory, or a matrix product, still reads it.
+const READING: u8 = 8;
 
 /// Who makes an access, with which instruction.
 #[derive(Clone, Copy)]
@@ -70,11 +73,6 @@ impl Shared {
         }
     }
 
-    /// Size in bytes.
-    pub fn size(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// The offset of an access, if it lies inside and is aligned.
     #[inline]
     pub fn locate(&self, address: u64, n: usize, align: usize) -> Result<usize, Refusal> {
@@ -113,7 +111,7 @@ impl Shared {
     #[inline]
     pub fn read(&mut self, clocks: &Clocks, by: Access, at: usize, n: usize) -> Result<(), Refusal> {
         for i in at..at + n {
-            if self.state[i] != WRITTEN {
+            if self.state[i] & !READING != WRITTEN {
                 return Err(self.unreadable(i));
             }
         }
@@ -168,10 +166,14 @@ impl Shared {
     /// Checks that a write would conflict with nothing.
     pub fn may_write(&self, clocks: &Clocks, by: Access, at: usize, n: usize) -> Result<(), Refusal> {
         if let Some(i) = (at..at + n).find(|i| self.state[*i] & !WRITTEN != 0) {
-            return Err(match self.state[i] & MBARRIER {
-                0 => format!("writes shared byte {i}, which an asynchronous copy is still writing").into(),
-                _ => format!("writes shared byte {i}, which belongs to an mbarrier").into(),
-            });
+            return Err(match self.state[i] {
+                s if s & MBARRIER != 0 => format!("writes shared byte {i}, which belongs to an mbarrier"),
+                s if s & IN_FLIGHT != 0 => {
+                    format!("writes shared byte {i}, which an asynchronous copy is still writing")
+                }
+                _ => format!("writes shared byte {i}, which an asynchronous copy is still reading"),
+            }
+            .into());
         }
         for g in self.grains(at, n) {
             let cell = &self.cells[g];
@@ -228,6 +230,42 @@ impl Shared {
     pub fn end_copy(&mut self, at: usize, data: &[u8], stamp: Stamp, pc: u32, proxy: bool) {
         self.note_write(at, data.len(), Write { stamp, pc, strong: false, proxy });
         self.bytes[at..at + data.len()].copy_from_slice(data);
+    }
+
+    /// Marks a range as being read by a copy, or no longer.
+    pub fn reading(&mut self, at: usize, n: usize, still: bool) {
+        for s in &mut self.state[at..at + n] {
+            *s = if still { *s | READING } else { *s & !READING };
+        }
+    }
+
+    /// Checks that ordinary writes to a range were fenced before the copy or matrix unit reads it.
+    pub fn in_proxy(&self, proxies: &Proxies, thread: usize, at: usize, n: usize) -> Result<(), Refusal> {
+        for g in self.grains(at, n) {
+            let write = &self.cells[g].write;
+            if !write.proxy && !proxies.covers(thread, write.stamp) {
+                let mut refusal = conflict("reads", "written", g << self.grain, write.stamp.who, write.pc);
+                refusal.text = format!(
+                    "reads shared byte {} through the async proxy, but no fence.proxy.async follows the write to it",
+                    g << self.grain
+                );
+                return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a range an mbarrier; the write of its initialisation.
+    pub fn begin_mbarrier(&mut self, clocks: &Clocks, by: Access, at: usize) -> Result<(), Refusal> {
+        self.state[at..at + 8].iter_mut().for_each(|s| *s &= !MBARRIER);
+        self.write(clocks, by, at, &[0; 8])?;
+        self.state[at..at + 8].fill(MBARRIER);
+        Ok(())
+    }
+
+    /// Makes an mbarrier plain bytes again, which nobody has written.
+    pub fn end_mbarrier(&mut self, at: usize) {
+        self.state[at..at + 8].fill(0);
     }
 }
 

@@ -41,6 +41,7 @@ pub struct Body<'a> {
     pub insts: Vec<Inst>,
     pub grain: Grain,
     pub meets: bool,
+    pub warpgroups: bool,
 }
 
 impl<'a> Body<'a> {
@@ -202,6 +203,7 @@ fn read(text: &str, mut symbols: Symbols, files: &HashMap<u32, Arc<str>>) -> Res
         insts: Vec::new(),
         grain: Grain { shared: 16, global: 16 },
         meets: false,
+        warpgroups: false,
     };
     let mut inside = Cursor::new(c.enclosed("{", "}")?);
     statements(text, &mut body, &mut inside, files)?;
@@ -327,5 +329,6 @@ fn finish(
         block,
         grain: body.grain,
         meets: body.meets,
+        warpgroups: body.warpgroups,
     })
 }

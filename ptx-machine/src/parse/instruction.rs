@@ -3,6 +3,7 @@
 
 use super::body::Body;
 use super::lexer::Cursor;
+use super::units::units;
 use super::ParseError;
 use crate::ir::{
     Barrier, Condition, Fence, Logic, Op, Preset, Reduction, Shuffle, Space, Type, Update, Vote,
@@ -89,6 +90,8 @@ fn operation<'a>(
             while c.next().is_some() {}
             Ok(Some(Op::Nop))
         }
+        "mma" | "wgmma" | "ldmatrix" | "stmatrix" | "movmatrix" | "cp" | "mbarrier" | "setmaxnreg"
+        | "griddepcontrol" => units(body, base, m, c),
         _ => arithmetic(body, base, m, c),
     }
 }

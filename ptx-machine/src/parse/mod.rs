@@ -6,6 +6,7 @@ mod lexer;
 mod module;
 mod operands;
 mod symbols;
+mod units;
 
 pub use module::Module;
 

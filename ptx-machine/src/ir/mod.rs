@@ -1,9 +1,12 @@
 //! The form in which instructions are executed: registers are dense row numbers, types and variants
 //! are resolved, immediates and special registers are rows that are filled before the first instruction.
 
+pub mod units;
+
 use std::sync::Arc;
 
 use crate::ops::convert::Conversion;
+use units::{CopyOp, MatrixOp};
 
 /// Threads in a warp.
 pub const LANES: usize = 32;
@@ -381,6 +384,8 @@ pub enum Op {
     Fence(Fence),
     /// Hints to the memory system: no effect here.
     Nop,
+    Matrix(Box<MatrixOp>),
+    Copies(Box<CopyOp>),
 }
 
 /// One instruction.
@@ -471,6 +476,8 @@ pub struct Code {
     pub block: Option<[u32; 3]>,
     /// Smallest access to shared and to global memory: the grains of the race detector's shadows.
     pub grain: Grain,
+    /// Whether it has `wgmma` instructions.
+    pub warpgroups: bool,
     /// Whether blocks may meet through atomics on global memory.
     pub meets: bool,
 }

@@ -1,0 +1,411 @@
+//! Instructions of the matrix units and of the copies that run by themselves.
+
+use super::body::Body;
+use super::lexer::Cursor;
+use super::ParseError;
+use crate::ir::units::{CopyOp, Factor, MatrixOp, Phase, Product};
+use crate::ir::{Address, Op, Reg, Space, Type};
+use crate::machine::per_register;
+use crate::ops::Modifiers;
+
+type Found = Result<Option<Op>, ParseError>;
+
+/// Reads one of these instructions; none where the opcode is another or a variant is not supported.
+pub fn units<'a>(body: &mut Body<'a>, base: &str, m: &mut Modifiers, c: &mut Cursor<'a, '_>) -> Found {
+    Ok(match base {
+        "mma" => mma(body, m, c)?.map(matrix),
+        "wgmma" => wgmma(body, m, c)?.map(matrix),
+        "ldmatrix" | "stmatrix" | "movmatrix" => moved(body, base, m, c)?.map(matrix),
+        "cp" if m.take("async") => match m.take("bulk") {
+            true => bulk(body, m, c)?,
+            false => copy(body, m, c)?.map(copies),
+        },
+        "mbarrier" => mbarrier(body, m, c)?.map(copies),
+        "setmaxnreg" => {
+            let known =
+                m.take_any(&["inc", "dec"]).is_some() && aligned(m) && m.take_type() == Some(Type::U32);
+            c.integer()?;
+            known.then_some(Op::Nop)
+        }
+        "griddepcontrol" => m.take_any(&["wait", "launch_dependents"]).map(|_| Op::Nop),
+        _ => None,
+    })
+}
+
+fn matrix(op: MatrixOp) -> Op {
+    Op::Matrix(Box::new(op))
+}
+
+fn copies(op: CopyOp) -> Op {
+    Op::Copies(Box::new(op))
+}
+
+fn aligned(m: &mut Modifiers) -> bool {
+    m.take("sync") && m.take("aligned")
+}
+
+/// A shape such as `m16n8k16`.
+fn shape(word: &str) -> Option<(usize, usize, usize)> {
+    let (rows, rest) = word.strip_prefix('m')?.split_once('n')?;
+    let (columns, sums) = rest.split_once('k')?;
+    Some((rows.parse().ok()?, columns.parse().ok()?, sums.parse().ok()?))
+}
+
+fn list<'a>(body: &mut Body<'a>, c: &mut Cursor<'a, '_>, count: usize) -> Result<Box<[Reg]>, ParseError> {
+    let list = body.sources(c)?;
+    match list.len() == count {
+        true => Ok(list),
+        false => Err(c.error(format!("{} registers where {count} belong", list.len()))),
+    }
+}
+
+fn sums<'a>(body: &mut Body<'a>, c: &mut Cursor<'a, '_>, count: usize) -> Result<Box<[Reg]>, ParseError> {
+    let list = body.destinations(c)?;
+    match (list.len() == count).then(|| list.iter().copied().collect::<Option<Box<[Reg]>>>()).flatten() {
+        Some(list) => Ok(list),
+        None => Err(c.error(format!("{} registers where {count} belong", list.len()))),
+    }
+}
+
+/// The types a product of length `k` may have, in bits of its values.
+fn supported(p: &Product, bits_of_k: usize) -> bool {
+    let values = |ty| per_register(ty);
+    let types = match (p.d, p.a, p.b) {
+        (Type::F32 | Type::F16, Type::F16, Type::F16) => true,
+        (Type::F32, Type::Bf16, Type::Bf16) | (Type::F32, Type::Tf32, Type::Tf32) => true,
+        (Type::S32, Type::S8 | Type::U8, Type::S8 | Type::U8) => true,
+        _ => false,
+    };
+    types && p.k * 32 / values(p.a) == bits_of_k
+}
+
+fn mma<'a>(
+    body: &mut Body<'a>,
+    m: &mut Modifiers,
+    c: &mut Cursor<'a, '_>,
+) -> Result<Option<MatrixOp>, ParseError> {
+    if !aligned(m) {
+        return Ok(None);
+    }
+    let (Some((rows, n, k)), true, true) = (m.take_by(shape), m.take("row"), m.take("col")) else {
+        return Ok(None);
+    };
+    let saturate = m.take("satfinite");
+    let (Some(d), Some(a), Some(b), Some(sum)) = (m.take_type(), m.take_type(), m.take_type(), m.take_type())
+    else {
+        return Ok(None);
+    };
+    let product = Product { m: rows, n, k, a, b, d, saturate };
+    let half = supported(&product, 128);
+    if (rows, n) != (16, 8) || d != sum || !(half || supported(&product, 256)) || saturate && d != Type::S32 {
+        return Ok(None);
+    }
+    let (in_a, in_b) = if half { (2, 1) } else { (4, 2) };
+    let in_d = if d == Type::F16 { 2 } else { 4 };
+    let d = sums(body, c, in_d)?;
+    c.expect(",")?;
+    let a = list(body, c, in_a)?;
+    c.expect(",")?;
+    let b = list(body, c, in_b)?;
+    c.expect(",")?;
+    let c = list(body, c, in_d)?;
+    Ok(Some(MatrixOp::Mma { product, d, a, b, c }))
+}
+
+fn moved<'a>(
+    body: &mut Body<'a>,
+    base: &str,
+    m: &mut Modifiers,
+    c: &mut Cursor<'a, '_>,
+) -> Result<Option<MatrixOp>, ParseError> {
+    if !aligned(m) || !m.take("m8n8") {
+        return Ok(None);
+    }
+    let count = match m.take_any(&["x1", "x2", "x4"]) {
+        Some("x1") => 1,
+        Some("x2") => 2,
+        Some(_) => 4,
+        None if base == "movmatrix" => 1,
+        None => return Ok(None),
+    };
+    let transposed = m.take("trans");
+    let _ = m.take_any(&["shared", "shared::cta"]);
+    if !m.take("b16") {
+        return Ok(None);
+    }
+    body.accesses(Space::Shared, 16);
+    Ok(Some(match base {
+        "ldmatrix" => {
+            let d = body.destinations(c)?;
+            if d.len() != count {
+                return Err(c.error(format!("{} registers for {count} matrices", d.len())));
+            }
+            c.expect(",")?;
+            MatrixOp::Load { d, from: body.address(Space::Shared, c)?, transposed }
+        }
+        "stmatrix" => {
+            let to = body.address(Space::Shared, c)?;
+            c.expect(",")?;
+            MatrixOp::Store { s: list(body, c, count)?, to, transposed }
+        }
+        _ if transposed => {
+            let d = body.destination(c)?;
+            c.expect(",")?;
+            MatrixOp::Move { d, a: body.source(c)? }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn wgmma<'a>(
+    body: &mut Body<'a>,
+    m: &mut Modifiers,
+    c: &mut Cursor<'a, '_>,
+) -> Result<Option<MatrixOp>, ParseError> {
+    body.warpgroups = true;
+    let kind = m.take_any(&["fence", "commit_group", "wait_group", "mma_async"]);
+    if !aligned(m) {
+        return Ok(None);
+    }
+    match kind {
+        Some("fence") => return Ok(Some(MatrixOp::WgmmaFence)),
+        Some("commit_group") => return Ok(Some(MatrixOp::WgmmaCommit)),
+        Some("wait_group") => return Ok(Some(MatrixOp::WgmmaWait { keep: keep(c)? })),
+        Some(_) => {}
+        None => return Ok(None),
+    }
+    let Some((rows, n, k)) = m.take_by(shape) else { return Ok(None) };
+    let (Some(d), Some(a), Some(b)) = (m.take_type(), m.take_type(), m.take_type()) else { return Ok(None) };
+    let product = Product { m: rows, n, k, a, b, d, saturate: m.take("satfinite") };
+    if rows != 64
+        || !(8..=256).contains(&n)
+        || !n.is_multiple_of(8)
+        || !supported(&product, 256)
+        || product.saturate
+    {
+        return Ok(None);
+    }
+    body.accesses(Space::Shared, 16);
+    let d = sums(body, c, n / if d == Type::F16 { 4 } else { 2 })?;
+    c.expect(",")?;
+    let in_registers = c.peek() == "{";
+    let left = list(body, c, if in_registers { 4 } else { 1 })?;
+    c.expect(",")?;
+    let right = body.source(c)?;
+    c.expect(",")?;
+    let accumulate = body.condition(c)?;
+    let (mut signs, mut transposed) = ([1, 1], [0, 0]);
+    if product.d != Type::S32 {
+        for s in &mut signs {
+            c.expect(",")?;
+            *s = c.integer()?;
+        }
+    }
+    if per_register(product.a) == 2 {
+        for t in &mut transposed[usize::from(in_registers)..] {
+            c.expect(",")?;
+            *t = c.integer()?;
+        }
+    }
+    if signs.iter().any(|s| s.abs() != 1) || transposed.iter().any(|t| !(0..2).contains(t)) {
+        return Err(c.error("signs are 1 or -1, transpositions 0 or 1"));
+    }
+    if in_registers && signs[0] < 0 {
+        return Ok(None);
+    }
+    let factor = |i: usize, descriptor| Factor::Shared {
+        descriptor,
+        transposed: transposed[i] == 1,
+        negate: signs[i] < 0,
+    };
+    let a = if in_registers { Factor::Registers(left) } else { factor(0, left[0]) };
+    Ok(Some(MatrixOp::Wgmma { product, d, a, b: factor(1, right), accumulate }))
+}
+
+/// The number of groups that may stay under way.
+fn keep(c: &mut Cursor) -> Result<u32, ParseError> {
+    u32::try_from(c.integer()?).map_err(|_| c.error("a number of groups"))
+}
+
+fn copy<'a>(
+    body: &mut Body<'a>,
+    m: &mut Modifiers,
+    c: &mut Cursor<'a, '_>,
+) -> Result<Option<CopyOp>, ParseError> {
+    if m.take("commit_group") {
+        return Ok(Some(CopyOp::Commit));
+    }
+    if m.take("wait_group") {
+        return Ok(Some(CopyOp::Wait { keep: keep(c)? }));
+    }
+    if m.take("wait_all") {
+        return Ok(Some(CopyOp::WaitAll));
+    }
+    if m.take("mbarrier") {
+        let known = m.take("arrive");
+        let noinc = m.take("noinc");
+        let _ = m.take_any(&["shared", "shared::cta"]);
+        return Ok(match known && m.take("b64") {
+            true => Some(CopyOp::ArriveAfterCopies { at: body.address(Space::Shared, c)?, noinc }),
+            false => None,
+        });
+    }
+    let Some(cache) = m.take_any(&["ca", "cg"]) else { return Ok(None) };
+    let known = m.take_any(&["shared", "shared::cta"]).is_some() && m.take("global");
+    let _ = m.take_any(&["L2::64B", "L2::128B", "L2::256B"]);
+    if !known {
+        return Ok(None);
+    }
+    let to = body.address(Space::Shared, c)?;
+    c.expect(",")?;
+    let from = body.address(Space::Global, c)?;
+    c.expect(",")?;
+    let bytes = c.integer()?;
+    if !matches!((cache, bytes), (_, 16) | ("ca", 4 | 8)) {
+        return Err(c.error(format!("cp.async.{cache} of {bytes} bytes")));
+    }
+    let (mut size, mut ignore) = (None, None);
+    if c.take(",") {
+        match body.is_pred(c) || c.peek() == "!" {
+            true => ignore = Some(body.condition(c)?),
+            false => size = Some(body.source(c)?),
+        }
+    }
+    let bytes = bytes as u32;
+    body.accesses(Space::Shared, bytes as usize);
+    // A source size may be anything; words are fine enough, since copied data is rarely written beside.
+    body.accesses(Space::Global, if size.is_some() { 4 } else { bytes as usize });
+    Ok(Some(CopyOp::Copy { to, from, bytes, size, ignore }))
+}
+
+fn bulk<'a>(body: &mut Body<'a>, m: &mut Modifiers, c: &mut Cursor<'a, '_>) -> Found {
+    if m.take("commit_group") {
+        return Ok(Some(copies(CopyOp::BulkCommit)));
+    }
+    if m.take("wait_group") {
+        // Without `.read` it also waits for the writes, which are made at once here.
+        let _ = m.take("read");
+        return Ok(Some(copies(CopyOp::BulkWait { keep: keep(c)? })));
+    }
+    let dimensions = match m.take("tensor") {
+        true => m.take_by(|w| w.strip_suffix('d')?.parse::<usize>().ok()),
+        false => None,
+    };
+    let _ = m.take("tile");
+    if m.take("prefetch") {
+        while m.take_by(|_| Some(())).is_some() {}
+        while c.next().is_some() {}
+        return Ok(Some(Op::Nop));
+    }
+    body.accesses(Space::Shared, 16);
+    let loads = m.take("mbarrier::complete_tx::bytes");
+    body.accesses(
+        Space::Global,
+        match (dimensions, loads) {
+            (None, _) => 16,
+            (Some(_), true) => 4,
+            (Some(_), false) => 1,
+        },
+    );
+    if loads {
+        let known = m.take_any(&["shared::cluster", "shared::cta"]).is_some() && m.take("global");
+        if !known {
+            return Ok(None);
+        }
+        let to = body.address(Space::Shared, c)?;
+        c.expect(",")?;
+        if let Some(n) = dimensions {
+            let (map, at) = corner(body, c, n)?;
+            c.expect(",")?;
+            let mbarrier = body.address(Space::Shared, c)?;
+            return Ok(Some(copies(CopyOp::TensorLoad { to, map, at, mbarrier })));
+        }
+        let from = body.address(Space::Global, c)?;
+        c.expect(",")?;
+        let bytes = body.source(c)?;
+        c.expect(",")?;
+        let mbarrier = body.address(Space::Shared, c)?;
+        return Ok(Some(copies(CopyOp::BulkLoad { to, from, bytes, mbarrier })));
+    }
+    if !(m.take("bulk_group") && m.take("global") && m.take("shared::cta")) {
+        return Ok(None);
+    }
+    if let Some(n) = dimensions {
+        let (map, at) = corner(body, c, n)?;
+        c.expect(",")?;
+        let from = body.address(Space::Shared, c)?;
+        return Ok(Some(copies(CopyOp::TensorStore { map, at, from })));
+    }
+    let to = body.address(Space::Global, c)?;
+    c.expect(",")?;
+    let from = body.address(Space::Shared, c)?;
+    c.expect(",")?;
+    Ok(Some(copies(CopyOp::BulkStore { to, from, bytes: body.source(c)? })))
+}
+
+/// `[map, {i, j, …}]`.
+fn corner<'a>(
+    body: &mut Body<'a>,
+    c: &mut Cursor<'a, '_>,
+    dimensions: usize,
+) -> Result<(Address, Box<[Reg]>), ParseError> {
+    c.expect("[")?;
+    let map = body.address_inside(Space::Generic, c)?;
+    c.expect(",")?;
+    let at = list(body, c, dimensions)?;
+    c.expect("]")?;
+    Ok((map, at))
+}
+
+fn mbarrier<'a>(
+    body: &mut Body<'a>,
+    m: &mut Modifiers,
+    c: &mut Cursor<'a, '_>,
+) -> Result<Option<CopyOp>, ParseError> {
+    let words = &["init", "inval", "arrive", "arrive_drop", "expect_tx", "test_wait", "try_wait"];
+    let Some(kind) = m.take_any(words) else { return Ok(None) };
+    let expect = kind.starts_with("arrive") && m.take("expect_tx");
+    let parity = m.take("parity");
+    let _ = m.take_any(&["acquire", "release", "relaxed"]);
+    let _ = m.take_any(&["cta", "cluster"]);
+    let space = match m.take_any(&["shared", "shared::cta", "shared::cluster"]) {
+        Some(_) => Space::Shared,
+        None => Space::Generic,
+    };
+    if !m.take("b64") {
+        return Ok(None);
+    }
+    body.accesses(Space::Shared, 8);
+    Ok(Some(match kind {
+        "init" => {
+            let at = body.address(space, c)?;
+            c.expect(",")?;
+            CopyOp::Init { at, count: body.source(c)? }
+        }
+        "inval" => CopyOp::Inval { at: body.address(space, c)? },
+        "expect_tx" => {
+            let at = body.address(space, c)?;
+            c.expect(",")?;
+            CopyOp::Expect { at, bytes: body.source(c)? }
+        }
+        "arrive" | "arrive_drop" => {
+            let state = body.maybe_destination(c)?;
+            c.expect(",")?;
+            let at = body.address(space, c)?;
+            let more = if c.take(",") { Some(body.source(c)?) } else { None };
+            let (count, expect) = if expect { (None, more) } else { (more, None) };
+            CopyOp::Arrive { at, state, count, expect, drop: kind == "arrive_drop" }
+        }
+        _ => {
+            let p = body.pred(c)?;
+            c.expect(",")?;
+            let at = body.address(space, c)?;
+            c.expect(",")?;
+            let phase = body.source(c)?;
+            if c.take(",") {
+                body.source(c)?;
+            }
+            CopyOp::Test { p, at, phase: if parity { Phase::Parity(phase) } else { Phase::State(phase) } }
+        }
+    }))
+}
