@@ -22,8 +22,15 @@ struct Sums {
 
 // What a lane gives of the 16 x k left factor: rows lane/4 and lane/4 + 8 of terms lane%4, then of terms
 // lane%4 + 4, a term being one word.
-struct alignas(16) Left {
+struct Left {
     u32 v[4];
+
+    // From four words that follow each other, aligned to 16 bytes.
+    static DEVICE_MEMBER Left from(const u32* words) {
+        typedef u32 Four __attribute__((ext_vector_type(4)));
+        const Four w = *(const Four*)words;
+        return Left{{w.x, w.y, w.z, w.w}};
+    }
 };
 
 // Numbers that matrix units take. A word of them is WORD neighbouring terms of a sum.

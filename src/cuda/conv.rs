@@ -1,6 +1,7 @@
 //! Launches of the convolution, and its weights as the entries read them.
 
 use super::launch::{Launch, Operands, WARP};
+use super::precision::Precision;
 use super::table::{mismatch, Entry};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::registry::Impl;
@@ -19,6 +20,8 @@ const MAX_POSITION: u64 = 1 << 31;
 
 pub(super) const GEMM_64: Entry = Entry {
     choose: Impl::always("conv2d_fwd", "conv2d_fwd_f32__gemm_64x128"),
+    capability: 72,
+    precision: Precision::F32,
     workspace: |_| 0,
     packed: |k| packed(k, 64),
     prepare: |k, w| pack(k, w, 64),
@@ -32,6 +35,8 @@ pub(super) const GEMM_32: Entry = Entry {
         rank: 1,
         fits: |k| matches!(k, Kernel::Conv2d(p) if group_channels(p) <= 32),
     },
+    capability: 72,
+    precision: Precision::F32,
     workspace: |_| 0,
     packed: |k| packed(k, 32),
     prepare: |k, w| pack(k, w, 32),
@@ -45,6 +50,8 @@ pub(super) const GEMM_8: Entry = Entry {
         rank: 2,
         fits: |k| matches!(k, Kernel::Conv2d(p) if group_channels(p) <= 8),
     },
+    capability: 72,
+    precision: Precision::F32,
     workspace: |_| 0,
     packed: |k| packed(k, 8),
     prepare: |k, w| pack(k, w, 8),
@@ -113,7 +120,7 @@ fn launch(kernel: &Kernel, o: &Operands, entry: &'static str, channels: usize) -
 }
 
 /// Operands where the entries look for them: x, bias, slopes, residuals.
-fn by_role(p: &Conv2dParams, o: &Operands) -> Operands {
+pub(super) fn by_role(p: &Conv2dParams, o: &Operands) -> Operands {
     let mut given = o.x[2..].iter().copied();
     let mut next = |wanted: bool| if wanted { given.next().unwrap_or(0) } else { 0 };
     let bias = next(p.epilogue.has_bias == 1);
@@ -122,7 +129,7 @@ fn by_role(p: &Conv2dParams, o: &Operands) -> Operands {
     Operands { x: [o.x[0], bias, slopes, residuals[0], residuals[1], 0], ..*o }
 }
 
-fn check_positions(p: &Conv2dParams) -> Result<()> {
+pub(super) fn check_positions(p: &Conv2dParams) -> Result<()> {
     let reach = |k: usize| {
         let extent = u64::from([p.h_in, p.w_in][k]) + u64::from(p.pad[k].unsigned_abs());
         let out = u64::from([p.h_out, p.w_out][k]) * u64::from(p.stride[k]);

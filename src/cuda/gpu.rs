@@ -8,6 +8,9 @@ use crate::Result;
 
 /// A machine with memory of its own that executes the program's PTX.
 pub trait Gpu: Send + Sync {
+    /// Its compute capability: ten times the major plus the minor number.
+    fn capability(&self) -> u32;
+
     /// Reserves memory, aligned to 256 bytes, without initial values.
     ///
     /// # Errors

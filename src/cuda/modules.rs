@@ -24,6 +24,7 @@ macro_rules! modules {
 
 modules! {
     "sm72" 72: "attention" "blur" "boxes" "conv" "conv_transpose" "layer_norm" "map" "matmul" "pool" "reduce" "resize" "roi_align" "select" "softmax";
+    "sm80" 80: "conv";
 }
 
 impl Module {

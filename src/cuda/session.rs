@@ -6,6 +6,7 @@ use super::driver::Driver;
 use super::gpu::{Gpu, Job, Memory, Stream};
 use super::launch::MAX_OPERANDS;
 use super::load::{launches, Image};
+use super::precision::Precision;
 use super::table;
 use crate::kernel::Kernel;
 use crate::plan::{Choice, Device, Kernels, Plan, Port, Region, Session, Slot};
@@ -18,6 +19,7 @@ const ALIGNMENT: usize = 64;
 /// A machine that executes the program's PTX, as a device.
 pub struct Cuda {
     gpu: Arc<dyn Gpu>,
+    precision: Precision,
 }
 
 impl Cuda {
@@ -31,13 +33,19 @@ impl Cuda {
 
     /// The device whose launches `gpu` executes.
     pub fn on(gpu: Arc<dyn Gpu>) -> Self {
-        Self { gpu }
+        Self { gpu, precision: Precision::default() }
+    }
+
+    /// The same device, but convolutions may round their factors so.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 }
 
 impl Kernels for Cuda {
     fn choose(&self, kernel: &Kernel) -> Result<Choice> {
-        table::choose(kernel)
+        table::choose(kernel, self.gpu.capability(), self.precision)
     }
 }
 

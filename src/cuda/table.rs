@@ -1,9 +1,10 @@
 //! Implementations of this device: how one is chosen, made ready and launched.
 
 use super::launch::{Launch, Operands};
+use super::precision::Precision;
 use super::{
-    attention, blur, boxes, conv, conv_transpose, layer_norm, map, matmul, pool, reduce, resize, roi_align,
-    select, softmax,
+    attention, blur, boxes, conv, conv_matrix, conv_transpose, layer_norm, map, matmul, pool, reduce, resize,
+    roi_align, select, softmax,
 };
 use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
@@ -14,6 +15,10 @@ use crate::{Error, Result};
 pub(super) struct Entry {
     /// How it is chosen.
     pub choose: Impl,
+    /// Least compute capability, ten times the major plus the minor number.
+    pub capability: u32,
+    /// What it rounds factors to; taken where that is asked for, f32 always.
+    pub precision: Precision,
     /// Elements of scratch a call needs.
     pub workspace: fn(&Kernel) -> usize,
     /// The operand that is made ready at load and not read afterwards.
@@ -32,7 +37,15 @@ impl Entry {
         launch: fn(&Kernel, &Operands) -> Result<Vec<Launch>>,
     ) -> Self {
         let choose = Impl::always(contract, entry);
-        Self { choose, workspace: |_| 0, packed: |_| None, prepare: |_, _| Ok(Vec::new()), launch }
+        Self {
+            choose,
+            capability: 72,
+            precision: Precision::F32,
+            workspace: |_| 0,
+            packed: |_| None,
+            prepare: |_, _| Ok(Vec::new()),
+            launch,
+        }
     }
 }
 
@@ -41,6 +54,18 @@ const ENTRIES: &[Entry] = &[
     conv::GEMM_64,
     conv::GEMM_32,
     conv::GEMM_8,
+    conv_matrix::BF16_1X1_32,
+    conv_matrix::BF16_1X1_64,
+    conv_matrix::BF16_3X3_32,
+    conv_matrix::BF16_3X3_64,
+    conv_matrix::F16_1X1_32,
+    conv_matrix::F16_1X1_64,
+    conv_matrix::F16_3X3_32,
+    conv_matrix::F16_3X3_64,
+    conv_matrix::TF32_1X1_32,
+    conv_matrix::TF32_1X1_64,
+    conv_matrix::TF32_3X3_32,
+    conv_matrix::TF32_3X3_64,
     map::STRIDED,
     resize::TAPS,
     blur::SEPARABLE,
@@ -60,29 +85,22 @@ const ENTRIES: &[Entry] = &[
     roi_align::THREADS,
 ];
 
-const IMPLS: [Impl; ENTRIES.len()] = {
-    let mut impls = [ENTRIES[0].choose; ENTRIES.len()];
-    let mut k = 1;
-    while k < impls.len() {
-        impls[k] = ENTRIES[k].choose;
-        k += 1;
-    }
-    impls
-};
-
 /// Names of all implementations, for tests that must reach each.
 pub fn entries() -> impl Iterator<Item = &'static str> {
-    IMPLS.iter().map(|i| i.entry)
+    ENTRIES.iter().map(|e| e.choose.entry)
 }
 
-/// The implementation of a kernel.
-pub(super) fn choose(kernel: &Kernel) -> Result<Choice> {
+/// The implementation of a kernel on a machine of that capability.
+pub(super) fn choose(kernel: &Kernel, capability: u32, precision: Precision) -> Result<Choice> {
     match kernel {
         Kernel::Conv2d(p) => p.check()?,
         Kernel::ConvTranspose2d(p) => p.check()?,
         _ => {}
     }
-    let entry = find(registry::choose(&IMPLS, kernel)?.entry)?;
+    let allowed = ENTRIES.iter().filter(|e| {
+        e.capability <= capability && (e.precision == Precision::F32 || e.precision == precision)
+    });
+    let entry = find(registry::choose(allowed.map(|e| &e.choose), kernel)?.entry)?;
     let (workspace, packed) = ((entry.workspace)(kernel), (entry.packed)(kernel));
     Ok(Choice { entry: entry.choose.entry, workspace, packed })
 }
@@ -104,6 +122,7 @@ mod tests {
 
     #[test]
     fn every_contract_is_implemented() {
-        assert_eq!(registry::faults(&IMPLS), Vec::<String>::new());
+        let impls: Vec<Impl> = ENTRIES.iter().map(|e| e.choose).collect();
+        assert_eq!(registry::faults(&impls), Vec::<String>::new());
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::cpu::Cpu;
-use crate::cuda::Cuda;
+use crate::cuda::{Cuda, Precision};
 use crate::error::{Error, Result};
 use crate::plan::Device;
 use crate::reference::Reference;
@@ -19,8 +19,8 @@ pub enum DevicePick {
     Cpu,
     /// Plain loops in f64: slow, for comparisons.
     Reference,
-    /// The CUDA device of that index.
-    Cuda(usize),
+    /// The CUDA device of that index; convolutions may round their factors so.
+    Cuda(usize, Precision),
 }
 
 impl FromStr for DevicePick {
@@ -31,16 +31,19 @@ impl FromStr for DevicePick {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "reference" => Ok(Self::Reference),
-            "cuda" => Ok(Self::Cuda(0)),
-            other => other
-                .strip_prefix("cuda:")
-                .and_then(|index| index.parse().ok())
-                .map(Self::Cuda)
-                .ok_or_else(|| {
-                    Error::usage(format!("no device \"{text}\"; known are auto, cpu, cuda, cuda:0, cuda:1…"))
-                }),
+            "cuda" => Ok(Self::Cuda(0, Precision::F32)),
+            other => other.strip_prefix("cuda:").and_then(cuda).ok_or_else(|| {
+                let known = "auto, cpu, cuda, cuda:1, cuda:0:bf16 (or f16, tf32)";
+                Error::usage(format!("no device \"{text}\"; known are {known}"))
+            }),
         }
     }
+}
+
+/// What follows "cuda:": an index, and a precision if another than f32 may be used.
+fn cuda(text: &str) -> Option<DevicePick> {
+    let (index, precision) = text.split_once(':').unwrap_or((text, "f32"));
+    Some(DevicePick::Cuda(index.parse().ok()?, precision.parse().ok()?))
 }
 
 impl fmt::Display for DevicePick {
@@ -49,7 +52,8 @@ impl fmt::Display for DevicePick {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
             Self::Reference => f.write_str("reference"),
-            Self::Cuda(index) => write!(f, "cuda:{index}"),
+            Self::Cuda(index, Precision::F32) => write!(f, "cuda:{index}"),
+            Self::Cuda(index, precision) => write!(f, "cuda:{index}:{precision}"),
         }
     }
 }
@@ -80,7 +84,7 @@ impl DevicePick {
                 Ok(Box::new(cpu(Cpu::new(if threads == 0 { all() } else { threads })?)))
             }
             Self::Reference => Ok(Box::new(Reference::<f64>::new())),
-            Self::Cuda(index) => Ok(Box::new(Cuda::open(index)?)),
+            Self::Cuda(index, precision) => Ok(Box::new(Cuda::open(index)?.with_precision(precision))),
         }
     }
 }
@@ -91,15 +95,18 @@ mod tests {
 
     #[test]
     fn names_go_both_ways_and_cuda_is_never_replaced() {
-        for (text, pick) in
-            [("auto", DevicePick::Auto), ("CPU", DevicePick::Cpu), ("cuda:3", DevicePick::Cuda(3))]
-        {
+        for (text, pick) in [
+            ("auto", DevicePick::Auto),
+            ("CPU", DevicePick::Cpu),
+            ("cuda:3", DevicePick::Cuda(3, Precision::F32)),
+            ("cuda:1:bf16", DevicePick::Cuda(1, Precision::Bf16)),
+        ] {
             assert_eq!(text.parse::<DevicePick>().unwrap(), pick);
             assert_eq!(pick.to_string(), text.to_lowercase());
         }
         assert!("cuda:x".parse::<DevicePick>().is_err());
         assert_eq!(DevicePick::Auto.open(1).unwrap().name(), "cpu");
-        let cuda = DevicePick::Cuda(99).open(1);
+        let cuda = DevicePick::Cuda(99, Precision::F32).open(1);
         assert!(cuda.is_err_and(|error| error.kind() == crate::Kind::Device));
     }
 }

@@ -48,6 +48,10 @@ impl Machine {
 pub struct OnMachine(pub &'static Machine);
 
 impl Gpu for OnMachine {
+    fn capability(&self) -> u32 {
+        90
+    }
+
     fn allocate(&self, bytes: usize) -> Result<u64> {
         Ok(self.0.memory().alloc(bytes))
     }

@@ -25,6 +25,7 @@ pub fn cases() -> Vec<Sized> {
     let mut all = Vec::new();
     channels(&mut all);
     pixels(&mut all);
+    halos(&mut all);
     geometry(&mut all);
     lines(&mut all);
     images(&mut all);
@@ -60,6 +61,27 @@ fn pixels(all: &mut Vec<Sized>) {
             }));
         }
     }
+}
+
+/// Pixels about the 8 rows of 32 columns of a block on matrix units, channels about its tiles and stages.
+fn halos(all: &mut Vec<Sized>) {
+    for (n, c_in, h, w, c_out) in
+        [(1, 15, 7, 31, 33), (2, 16, 8, 32, 64), (1, 33, 9, 33, 96), (2, 20, 17, 65, 48), (1, 1, 16, 64, 128)]
+    {
+        for kernel in [1, 3] {
+            all.push(case(format!("halo {n} of {c_in}x{h}x{w} to {c_out} by {kernel}"), |b| {
+                conv(b, b.input("x", &[n, c_in, h, w]), "conv", c_out, kernel).leaky_relu(0.2)
+            }));
+        }
+    }
+    all.push(case("halo enlarged", |b| {
+        conv(b, b.input("x", &[1, 9, 6, 17]).upsample_nearest(2), "conv", 16, 3).sigmoid()
+    }));
+    all.push(case("halo unpadded", |b| {
+        let (x, w) = (b.input("x", &[1, 5, 12, 36]), b.param("w", &[20, 5, 3, 3]));
+        let y = x.conv2d(w, None, Conv2d::default()).prelu(b.param("s", &[20]));
+        b.input("r", &[1, 20, 10, 34]).scaled_add(0.2, y)
+    }));
 }
 
 fn geometry(all: &mut Vec<Sized>) {
@@ -185,9 +207,11 @@ fn dense_block<'b>(b: &'b Builder, x: Var<'b>, growth: usize, name: &str) -> Var
 /// Reproducible values between -1 and 1, times a factor.
 fn noise(seed: usize, n: usize, factor: f32) -> Vec<f32> {
     let mut state = (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // Numbers that bf16 holds, so that rounding to it changes nothing.
+    let coarse = |v: f32| half::bf16::from_f32(v).to_f32();
     let next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 40) as f32 / (1u32 << 23) as f32 - 1.0) * factor
+        coarse(((state >> 40) as f32 / (1u32 << 23) as f32 - 1.0) * factor)
     };
     std::iter::repeat_with(next).take(n).collect()
 }

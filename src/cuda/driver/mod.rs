@@ -57,6 +57,10 @@ impl Driver {
 }
 
 impl Gpu for Driver {
+    fn capability(&self) -> u32 {
+        self.properties().capability
+    }
+
     fn allocate(&self, bytes: usize) -> Result<u64> {
         self.context.allocate(bytes)
     }
