@@ -13,7 +13,8 @@ pub struct Proxies {
 impl Proxies {
     /// Nobody has passed a fence.
     pub fn new(threads: usize) -> Proxies {
-        Proxies { fenced: vec![Rc::new(Vec::new()); threads] }
+        let nothing = Rc::new(Vec::new());
+        Proxies { fenced: vec![nothing; threads] }
     }
 
     /// A thread passes a fence.

@@ -70,12 +70,13 @@ fn sums<'a>(body: &mut Body<'a>, c: &mut Cursor<'a, '_>, count: usize) -> Result
 /// The types a product of length `k` may have, in bits of its values.
 fn supported(p: &Product, bits_of_k: usize) -> bool {
     let values = |ty| per_register(ty);
-    let types = match (p.d, p.a, p.b) {
-        (Type::F32 | Type::F16, Type::F16, Type::F16) => true,
-        (Type::F32, Type::Bf16, Type::Bf16) | (Type::F32, Type::Tf32, Type::Tf32) => true,
-        (Type::S32, Type::S8 | Type::U8, Type::S8 | Type::U8) => true,
-        _ => false,
-    };
+    let types = matches!(
+        (p.d, p.a, p.b),
+        (Type::F32 | Type::F16, Type::F16, Type::F16)
+            | (Type::F32, Type::Bf16, Type::Bf16)
+            | (Type::F32, Type::Tf32, Type::Tf32)
+            | (Type::S32, Type::S8 | Type::U8, Type::S8 | Type::U8)
+    );
     types && p.k * 32 / values(p.a) == bits_of_k
 }
 
