@@ -98,6 +98,136 @@ proptest! {
     }
 }
 
+fn swin(v2: bool, channels: usize, width: usize, depths: [usize; 4], window: usize) -> models::Backbone {
+    let stage = |(s, depth): (usize, usize)| models::SwinStage {
+        width: width << s,
+        heads: 1 << s,
+        depth,
+        hidden: 2 * width << s,
+        bias_hidden: if v2 { 6 } else { 0 },
+    };
+    let stages = depths.into_iter().enumerate().map(stage).collect();
+    models::Backbone::Swin(models::Swin { v2, channels, window, stages })
+}
+
+fn resnet(channels: usize, bottleneck: bool, depths: [usize; 4]) -> models::Backbone {
+    let layer = |(k, depth): (usize, usize)| models::ResNetLayer {
+        depth,
+        inner: 4 << k,
+        width: if bottleneck { 8 << k } else { 4 << k },
+        groups: 1,
+    };
+    let layers = depths.into_iter().enumerate().map(layer).collect();
+    models::Backbone::ResNet(models::ResNet { channels, stem: 4, bottleneck, layers })
+}
+
+fn head(index: usize, kind: models::HeadKind, task: models::Task) -> models::Head {
+    let exclusive = matches!(task, models::Task::Segment | models::Task::Classification);
+    let categories = (0..kind.outputs()).map(|k| format!("c{k}")).collect();
+    let (scope, name) = (format!("heads.{index}"), String::new());
+    models::Head { index, scope, kind, task, name, categories, exclusive }
+}
+
+fn bare(prefix: &str, backbone: models::Backbone) -> models::Satlas {
+    models::Satlas {
+        backbone_prefix: prefix.to_string(),
+        backbone,
+        aggregation: (String::new(), models::Aggregation::Max),
+        groups: Vec::new(),
+        images: 1,
+        bands: Vec::new(),
+        fpn: None,
+        upsample: None,
+        heads: Vec::new(),
+    }
+}
+
+fn pyramid(keeps: bool) -> Option<(String, models::Fpn)> {
+    Some(("intermediates.0.fpn.".to_string(), models::Fpn { channels: 6, levels: 4, keeps }))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn satlas_comes_back(
+        kind in 0usize..4, channels in 1usize..5, depths in prop::array::uniform4(1usize..3),
+        window in prop::sample::select(vec![3usize, 4, 7, 8]), grouped in any::<bool>(), keeps in any::<bool>(),
+        mean in any::<bool>(), outputs in 1usize..5, classes in 2usize..4, masks in any::<bool>(),
+    ) {
+        use models::{HeadKind, Task};
+        let backbone = match kind {
+            0 | 1 => swin(kind == 0, channels, 4, depths, window),
+            _ => resnet(channels, kind == 2, depths),
+        };
+        let inner = if kind < 2 { "backbone." } else { "resnet." };
+        let dense = if outputs == 1 { Task::Regress } else { Task::Segment };
+        let detect = if masks { Task::Instance } else { Task::Detect };
+        let upsample = models::Upsample { widths: vec![6; 2], inner: vec![6; 2], skip: false };
+        let network = models::Satlas {
+            bands: models::Stack::of(1, channels).bands,
+            aggregation: (String::new(), if mean { models::Aggregation::Mean } else { models::Aggregation::Max }),
+            images: if grouped { 3 } else { 2 },
+            groups: if grouped { vec![vec![0, 1], vec![2]] } else { Vec::new() },
+            fpn: pyramid(keeps),
+            upsample: Some(("intermediates.1.".to_string(), upsample)),
+            heads: vec![
+                head(0, HeadKind::Dense { layers: 1, outputs }, dense),
+                head(1, HeadKind::Mean { outputs }, Task::Classification),
+                head(3, HeadKind::Largest { layers: 2, outputs }, Task::MultiLabel),
+                head(4, HeadKind::Detector { classes, masks }, detect),
+            ],
+            ..bare(&format!("backbone.backbone.{inner}"), backbone)
+        };
+        assert_round_trip(&network, &[]);
+    }
+}
+
+#[test]
+fn one_dense_output_without_a_word_is_warned_of_and_a_wrong_word_refused() {
+    let dense = models::HeadKind::Dense { layers: 1, outputs: 1 };
+    let network = models::Satlas {
+        fpn: pyramid(false),
+        heads: vec![head(0, dense, models::Task::BinSegment)],
+        ..bare("backbone.backbone.", swin(true, 9, 4, [1; 4], 8))
+    };
+    let names = Names::new(names_of(&network));
+    let (_, warnings) = configured(&names, &[], Origin::Set);
+    assert!(warnings.len() == 1 && warnings[0].contains("tasks=regress"), "{warnings:?}");
+    let (told, warnings) = configured(&names, &[("tasks", "tree_cover".to_string())], Origin::Set);
+    assert!(warnings.is_empty() && format!("{told:?}").contains("Regress"));
+    let mut options = Options::default();
+    options.put("tasks", "detect", Origin::Set);
+    let family = models::recognise(&names, &options, &mut Vec::new()).unwrap();
+    let message = (family.configure)(&names, &options, &mut Vec::new()).unwrap_err().to_string();
+    assert!(message.contains("detect"), "{message}");
+}
+
+/// Published sizes, by the number of their parameters.
+#[test]
+fn published_backbones_have_their_parameters() {
+    for (channels, width, heads, depths, classifier, parameters) in [
+        (3, 128, 4, [2, 2, 18, 2], 1_025_000 + 2_048, 87_930_848),
+        (9, 128, 4, [2, 2, 18, 2], 1_025_000 + 2_048, 87_943_136),
+        (3, 96, 3, [2, 2, 6, 2], 769_000 + 1_536, 28_351_570),
+    ] {
+        let stage = |s: usize| models::SwinStage {
+            width: width << s,
+            heads: heads << s,
+            depth: depths[s],
+            hidden: 4 * width << s,
+            bias_hidden: 512,
+        };
+        let stages = (0..4).map(stage).collect();
+        let swin = models::Swin { v2: true, channels, window: 8, stages };
+        let names = names_of(&bare("", models::Backbone::Swin(swin)));
+        let own: usize = names.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        // Files have a classifier that is never used; tables of offsets are none of the parameters.
+        let offsets = depths.iter().sum::<usize>() * 15 * 15 * 2;
+        assert_eq!(own - offsets + classifier, parameters);
+    }
+}
+
 /// The published generator: 64 features, 23 blocks, growth 32.
 fn published(in_channels: usize) -> Names {
     let stack = models::Stack::of(1, in_channels);

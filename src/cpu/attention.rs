@@ -281,12 +281,22 @@ impl Job<'_> {
                     q_factor /= length::<L>(q, d);
                     k_factor /= length::<L>(k, d);
                 }
+                let own = buffers.q.add(token * d);
                 let key = buffers.k.add(token / columns * d * columns + token % columns);
+                let value = |i: usize| {
+                    buffers.v.add((i / columns * self.sizes.tokens + token) * columns + i % columns)
+                };
+                let whole = d - d % L::N;
+                for i in (0..whole).step_by(L::N) {
+                    L::load(q.add(i)).mul(L::splat(q_factor)).store(own.add(i));
+                    L::load(v.add(i)).store(value(i));
+                }
+                for i in whole..d {
+                    *own.add(i) = *q.add(i) * q_factor;
+                    *value(i) = *v.add(i);
+                }
                 for i in 0..d {
-                    *buffers.q.add(token * d + i) = *q.add(i) * q_factor;
                     *key.add(i * columns) = *k.add(i) * k_factor;
-                    *buffers.v.add((i / columns * self.sizes.tokens + token) * columns + i % columns) =
-                        *v.add(i);
                 }
             }
         }

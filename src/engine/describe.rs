@@ -35,6 +35,8 @@ pub struct Description {
     pub output_channels: usize,
     /// Output pixels per input pixel along each side.
     pub scale: usize,
+    /// Names of its results, with their extents for one 32×32 input.
+    pub outputs: Vec<String>,
     /// Tensors that the network uses.
     pub tensors: usize,
     /// Values in them.
@@ -83,6 +85,11 @@ impl LoadedModel {
             bands: input.bands.iter().map(|b| b.name.clone()).collect(),
             output_channels: output.channels,
             scale: output.scale,
+            outputs: chip
+                .outputs
+                .iter()
+                .map(|(name, id)| format!("{name} {}", chip.value(*id).spec.shape))
+                .collect(),
             tensors: used.len(),
             parameters: used.iter().sum(),
             dtypes,
@@ -131,7 +138,10 @@ impl fmt::Display for Description {
             format!("; frames of {}", self.bands.join(", "))
         };
         line("input", &format!("{}{bands}", self.input))?;
-        line("output", &format!("N, {}, {1}·H, {1}·W", self.output_channels, self.scale))?;
+        match self.output_channels {
+            0 => line("outputs", &format!("{}; for {CHIP} x {CHIP} pixels", self.outputs.join(", ")))?,
+            n => line("output", &format!("N, {n}, {0}·H, {0}·W", self.scale))?,
+        }
         line(
             "parameters",
             &format!("{} in {} tensors, {}", self.parameters, self.tensors, self.dtypes.join(", ")),

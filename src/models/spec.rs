@@ -88,7 +88,7 @@ impl InputSpec {
 /// What a network's output is: an image `[N, channels, scale·H, scale·W]`, nominally 0..1, unclamped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputSpec {
-    /// Channels, red first.
+    /// Channels, red first; 0 when the network's results are no image of this kind.
     pub channels: usize,
     /// Output pixels per input pixel along each side.
     pub scale: usize,

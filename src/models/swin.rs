@@ -104,20 +104,32 @@ impl Swin {
     }
 
     /// Attention and two linear layers, each with its norm and added to what it saw.
-    fn block<'b>(&self, b: &'b Builder, name: &str, x: Var<'b>, stage: &SwinStage, shifted: bool) -> Var<'b> {
+    pub fn block<'b>(
+        &self,
+        b: &'b Builder,
+        name: &str,
+        x: Var<'b>,
+        stage: &SwinStage,
+        shifted: bool,
+    ) -> Var<'b> {
         let _scope = b.scope(name);
         let layers = |x: Var<'b>| linear(b, "mlp.3", linear(b, "mlp.0", x, stage.hidden).gelu(), stage.width);
+        let attend = |x: Var<'b>| {
+            let _scope = b.scope("attn");
+            self.attention(b, x, stage, shifted)
+        };
         if self.v2 {
-            let x = x.add(layer_norm(b, "norm1", self.attention(b, x, stage, shifted)));
+            let x = x.add(layer_norm(b, "norm1", attend(x)));
             x.add(layer_norm(b, "norm2", layers(x)))
         } else {
-            let x = x.add(self.attention(b, layer_norm(b, "norm1", x), stage, shifted));
+            let x = x.add(attend(layer_norm(b, "norm1", x)));
             x.add(layers(layer_norm(b, "norm2", x)))
         }
     }
 
-    fn attention<'b>(&self, b: &'b Builder, x: Var<'b>, stage: &SwinStage, shifted: bool) -> Var<'b> {
-        let _scope = b.scope("attn");
+    /// Attention of tokens (n, rows, columns, channels) within the windows of a stage; parameters are asked
+    /// for within the current scope.
+    pub fn attention<'b>(&self, b: &'b Builder, x: Var<'b>, stage: &SwinStage, shifted: bool) -> Var<'b> {
         let c = stage.width;
         let w = b.param("qkv.weight", &[3 * c, c]);
         let mut bias = b.param("qkv.bias", &[3 * c]);
@@ -149,7 +161,7 @@ impl Swin {
     }
 
     /// Squares of four tokens become one of `width` channels; a missing row or column is zeros.
-    fn merge<'b>(&self, b: &'b Builder, name: &str, x: Var<'b>, width: usize) -> Var<'b> {
+    pub fn merge<'b>(&self, b: &'b Builder, name: &str, x: Var<'b>, width: usize) -> Var<'b> {
         let _scope = b.scope(name);
         let x = x.pad_axis(1, 0, x.dim(1) % MERGE).pad_axis(2, 0, x.dim(2) % MERGE);
         let [n, h, w, c] = [0, 1, 2, 3].map(|axis| x.dim(axis));

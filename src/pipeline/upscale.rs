@@ -135,6 +135,13 @@ impl<'a> Upscale<'a> {
     /// What opening says; `Usage` for bands, overlaps or outputs that do not fit the network; `Limit` when the
     /// memory does not suffice for the smallest tile.
     pub fn prepare(options: &'a UpscaleOptions, model: &'a LoadedModel) -> Result<Self> {
+        if model.network().output().channels == 0 {
+            return Err(Error::usage(format!(
+                "{} holds a {} network, which gives no image to write; swath forward runs it",
+                model.weights().path().display(),
+                model.family().id
+            )));
+        }
         let bands = input_bands(options, model)?;
         let mut wanted = options.series.clone();
         wanted.bands = bands.iter().map(|b| b.name.clone()).collect();

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use swath::cpu::Cpu;
 use swath::engine::{forward, DevicePick, Engine, LoadedModel, ModelOptions};
-use swath::graph::{Builder, Mode};
+use swath::graph::{Builder, Mode, Var};
 use swath::models::{Fpn, Upsample};
 use swath::passes::optimise;
 use swath::plan::{compile, Device};
-use swath::tensor::Shape;
+use swath::tensor::{Shape, TensorStore};
 use swath::util::npy::{self, Array};
 
 use swath::weights::Weights;
@@ -38,6 +38,28 @@ pub fn fixtures(group: &str, count: usize) -> Option<Vec<Fixture>> {
     found.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(found.len(), count, "{group}");
     Some(found)
+}
+
+/// A graph's results on the CPU.
+pub fn evaluate(
+    inputs: &[Array],
+    weights: &dyn TensorStore,
+    build: impl for<'b> Fn(&'b Builder, &[Var<'b>]) -> Vec<Var<'b>>,
+) -> Vec<Array> {
+    let b = Builder::new(Mode::Infer);
+    let x: Vec<Var<'_>> =
+        inputs.iter().enumerate().map(|(k, x)| b.input(&format!("in{k}"), &x.shape)).collect();
+    for (k, y) in build(&b, &x).into_iter().enumerate() {
+        b.output(&format!("out{k}"), y);
+    }
+    let mut graph = b.finish().unwrap();
+    optimise(&mut graph).unwrap();
+    let cpu = Cpu::new(2).unwrap();
+    let mut session = cpu.load(compile(&graph, cpu.kernels()).unwrap().into(), weights).unwrap();
+    inputs.iter().enumerate().for_each(|(k, x)| session.input(k).copy_from_slice(&x.data));
+    session.run().unwrap();
+    let ports = session.plan().outputs.iter().enumerate();
+    ports.map(|(k, port)| Array { shape: port.shape, data: session.output(k).to_vec() }).collect()
 }
 
 /// The first `n` channels of an image batch.
@@ -119,38 +141,23 @@ impl Fixture {
         errors[name].as_f64().unwrap_or_else(|| panic!("{}: no error of {name}", self.name))
     }
 
-    /// A neck by its own weights, built on the case's maps.
+    /// A neck by its own weights, on the case's maps.
     pub fn check_neck(&self) {
         let weights = Weights::open(&self.folder.join("weights.pth"), None).unwrap();
         let names = weights.names();
-        let b = Builder::new(Mode::Infer);
         let inputs: Vec<Array> = (0..4).map(|k| self.array(&format!("in{k}.npy")).unwrap()).collect();
-        let maps: Vec<_> =
-            inputs.iter().enumerate().map(|(k, x)| b.input(&format!("in{k}"), &x.shape)).collect();
         let keeps = self.name.ends_with("prepend_True");
         let prefix = ["", "fpn."].into_iter().find(|at| names.has_prefix(&format!("{at}inner_blocks.")));
-        let outputs = match prefix {
+        let outputs = evaluate(&inputs, &weights, |b, maps| match prefix {
             Some(at) => {
                 let _scope = b.scope(at.trim_end_matches('.'));
-                Fpn::configure(&names, at, keeps).unwrap().unwrap().build(&b, &maps)
+                Fpn::configure(&names, at, keeps).unwrap().unwrap().build(b, maps)
             }
-            None => Vec::from_iter(Upsample::configure(&names, "").unwrap().unwrap().build(&b, &maps)),
-        };
-        for (k, y) in outputs.iter().enumerate() {
-            b.output(&format!("out{k}"), *y);
-        }
-        let count = outputs.len();
-        let mut graph = b.finish().unwrap();
-        optimise(&mut graph).unwrap();
-        let cpu = Cpu::new(2).unwrap();
-        let mut session = cpu.load(compile(&graph, cpu.kernels()).unwrap().into(), &weights).unwrap();
-        inputs.iter().enumerate().for_each(|(k, x)| session.input(k).copy_from_slice(&x.data));
-        session.run().unwrap();
-        assert!(!self.has(&format!("out{}.npy", count)));
-        for k in 0..count {
-            let wanted = self.array(&format!("out{k}.npy")).unwrap();
-            let got = Array { shape: session.plan().outputs[k].shape, data: session.output(k).to_vec() };
-            self.compare(&format!("out{k}"), &got, &wanted, 1e-6);
+            None => Vec::from_iter(Upsample::configure(&names, "").unwrap().unwrap().build(b, maps)),
+        });
+        assert!(!self.has(&format!("out{}.npy", outputs.len())));
+        for (k, got) in outputs.iter().enumerate() {
+            self.compare(&format!("out{k}"), got, &self.array(&format!("out{k}.npy")).unwrap(), 1e-6);
         }
     }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod fixtures;
+mod parts;
 mod weights;
 
 use fixtures::{fixtures, Fixture};

@@ -318,7 +318,7 @@ impl Network for Satlas {
     }
 
     fn output(&self) -> OutputSpec {
-        OutputSpec { channels: self.heads.first().map_or(0, |head| head.kind.outputs()), scale: 1 }
+        OutputSpec { channels: 0, scale: 1 }
     }
 
     fn build<'b>(&self, b: &'b Builder, x: Var<'b>) -> Outputs<'b> {
