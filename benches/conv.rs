@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
 use swath::cpu::conv::{Algorithm, Operands, PackedConv};
+use swath::cpu::isa::Isa;
 use swath::cpu::pool::Pool;
 use swath::kernel::conv::{Activation, Conv2dParams, Epilogue};
 
