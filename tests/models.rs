@@ -103,7 +103,7 @@ fn swin(v2: bool, channels: usize, width: usize, depths: [usize; 4], window: usi
         width: width << s,
         heads: 1 << s,
         depth,
-        hidden: 2 * width << s,
+        hidden: (2 * width) << s,
         bias_hidden: if v2 { 6 } else { 0 },
     };
     let stages = depths.into_iter().enumerate().map(stage).collect();
@@ -215,7 +215,7 @@ fn published_backbones_have_their_parameters() {
             width: width << s,
             heads: heads << s,
             depth: depths[s],
-            hidden: 4 * width << s,
+            hidden: (4 * width) << s,
             bias_hidden: 512,
         };
         let stages = (0..4).map(stage).collect();
@@ -225,6 +225,35 @@ fn published_backbones_have_their_parameters() {
         // Files have a classifier that is never used; tables of offsets are none of the parameters.
         let offsets = depths.iter().sum::<usize>() * 15 * 15 * 2;
         assert_eq!(own - offsets + classifier, parameters);
+    }
+}
+
+/// Dates run through the backbone one after the other: four take hardly more memory than one.
+#[test]
+fn memory_does_not_grow_with_the_number_of_dates() {
+    let stage = |s: usize| models::SwinStage {
+        width: 128 << s,
+        heads: 4 << s,
+        depth: [2, 2, 18, 2][s],
+        hidden: 512 << s,
+        bias_hidden: 512,
+    };
+    let swin = models::Swin { v2: true, channels: 9, window: 8, stages: (0..4).map(stage).collect() };
+    let cpu = swath::cpu::Cpu::new(1).unwrap();
+    for aggregation in [models::Aggregation::Max, models::Aggregation::Mean] {
+        let network = models::Satlas {
+            aggregation: (String::new(), aggregation),
+            images: 4,
+            fpn: Some(("fpn.".to_string(), models::Fpn { channels: 128, levels: 4, keeps: false })),
+            ..bare("", models::Backbone::Swin(swin.clone()))
+        };
+        let [one, four] = [1, 4].map(|frames| {
+            let size = InputSize { batch: 1, frames, height: 512, width: 512 };
+            let mut graph = graph(&network, size).unwrap();
+            swath::passes::optimise(&mut graph).unwrap();
+            swath::plan::compile(&graph, swath::plan::Device::kernels(&cpu)).unwrap().memory().total()
+        });
+        assert!(four as f64 <= 1.15 * one as f64, "{one} bytes for one date, {four} for four");
     }
 }
 

@@ -46,6 +46,7 @@ impl Sizes {
         let d = p.head_dim as usize;
         let rows = self.tokens.next_multiple_of(QUERIES);
         (2 * self.keys
+            + self.keys * d
             + rows * d
             + self.keys * d
             + self.keys * self.values
@@ -168,6 +169,8 @@ struct Buffers {
     regions: *mut f32,
     /// Queries, token by token.
     q: *mut f32,
+    /// Keys, token by token.
+    rows: *mut f32,
     /// Keys in panels of tokens, element by element.
     k: *mut f32,
     /// Values in panels of elements, token by token.
@@ -187,13 +190,15 @@ unsafe fn some_heads<L: Lanes>(job: &Job, [from, to]: [usize; 2]) {
     // SAFETY: the buffers follow each other as `Sizes::part` counts them.
     unsafe {
         let q = job.buffer.add(2 * keys);
-        let k = q.add(rows * d);
+        let keys_by_token = q.add(rows * d);
+        let k = keys_by_token.add(keys * d);
         let v = k.add(keys * d);
         let logits = v.add(keys * job.sizes.values);
         let buffers = Buffers {
             sources: job.buffer,
             regions: job.buffer.add(keys),
             q,
+            rows: keys_by_token,
             k,
             v,
             logits,
@@ -201,7 +206,7 @@ unsafe fn some_heads<L: Lanes>(job: &Job, [from, to]: [usize; 2]) {
         };
         let masked = job.places(&buffers);
         if job.sizes.tokens < keys {
-            std::slice::from_raw_parts_mut(buffers.k, keys * d).fill(0.0);
+            std::slice::from_raw_parts_mut(buffers.rows, keys * d).fill(0.0);
         }
         for head in from..to {
             job.gather::<L>(&buffers, head);
@@ -282,21 +287,31 @@ impl Job<'_> {
                     k_factor /= length::<L>(k, d);
                 }
                 let own = buffers.q.add(token * d);
-                let key = buffers.k.add(token / columns * d * columns + token % columns);
+                let key = buffers.rows.add(token * d);
                 let value = |i: usize| {
                     buffers.v.add((i / columns * self.sizes.tokens + token) * columns + i % columns)
                 };
                 let whole = d - d % L::N;
                 for i in (0..whole).step_by(L::N) {
                     L::load(q.add(i)).mul(L::splat(q_factor)).store(own.add(i));
+                    L::load(k.add(i)).mul(L::splat(k_factor)).store(key.add(i));
                     L::load(v.add(i)).store(value(i));
                 }
                 for i in whole..d {
                     *own.add(i) = *q.add(i) * q_factor;
+                    *key.add(i) = *k.add(i) * k_factor;
                     *value(i) = *v.add(i);
                 }
-                for i in 0..d {
-                    *key.add(i * columns) = *k.add(i) * k_factor;
+            }
+            for token in (0..self.sizes.keys).step_by(L::N) {
+                let from = buffers.rows.add(token * d);
+                let panel = buffers.k.add(token / columns * d * columns + token % columns);
+                let whole = d - d % L::N;
+                for i in (0..whole).step_by(L::N) {
+                    L::transpose(from.add(i), d, panel.add(i * columns), columns);
+                }
+                for (i, t) in (whole..d).flat_map(|i| (0..L::N).map(move |t| (i, t))) {
+                    *panel.add(i * columns + t) = *from.add(t * d + i);
                 }
             }
         }

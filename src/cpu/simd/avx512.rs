@@ -85,4 +85,30 @@ impl Lanes for Avx512 {
         // SAFETY: the trait's promise.
         unsafe { _mm512_reduce_max_ps(self.0) }
     }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        // SAFETY: the trait's promise.
+        unsafe {
+            // Four rows of one quarter each, then squares of four within the quarters, quarter by quarter.
+            for quarter in 0..4 {
+                let at = |row: usize| _mm_loadu_ps(from.add(row * from_stride + 4 * quarter));
+                let four = |row: usize| {
+                    let low = _mm512_insertf32x4::<1>(_mm512_castps128_ps512(at(row)), at(row + 4));
+                    _mm512_insertf32x4::<3>(_mm512_insertf32x4::<2>(low, at(row + 8)), at(row + 12))
+                };
+                let rows = [four(0), four(1), four(2), four(3)];
+                let low = [_mm512_unpacklo_ps(rows[0], rows[1]), _mm512_unpacklo_ps(rows[2], rows[3])];
+                let high = [_mm512_unpackhi_ps(rows[0], rows[1]), _mm512_unpackhi_ps(rows[2], rows[3])];
+                let columns = [
+                    _mm512_shuffle_ps::<0x44>(low[0], low[1]),
+                    _mm512_shuffle_ps::<0xee>(low[0], low[1]),
+                    _mm512_shuffle_ps::<0x44>(high[0], high[1]),
+                    _mm512_shuffle_ps::<0xee>(high[0], high[1]),
+                ];
+                for (k, column) in columns.into_iter().enumerate() {
+                    _mm512_storeu_ps(to.add((4 * quarter + k) * to_stride), column);
+                }
+            }
+        }
+    }
 }

@@ -48,6 +48,17 @@ pub(super) trait Lanes: Copy {
     unsafe fn sum(self) -> f32;
     /// The largest lane.
     unsafe fn largest(self) -> f32;
+    /// Writes a square of `N` rows and columns with rows and columns exchanged. Rows of either side are
+    /// a stride apart.
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        for row in 0..Self::N {
+            for column in 0..Self::N {
+                // SAFETY: the trait's promise, for N rows of N elements on both sides.
+                unsafe { *to.add(column * to_stride + row) = *from.add(row * from_stride + column) };
+            }
+        }
+    }
 }
 
 impl Lanes for f32 {
@@ -266,6 +277,29 @@ mod tests {
     }
 
     per_isa!(unsafe fn run_curves = curves(x: &[f32], out: [&mut [f32]; 2]));
+
+    #[inline(always)]
+    unsafe fn square<L: Lanes>(from: &[f32], to: &mut [f32]) {
+        // SAFETY: the test's slices hold 16 rows of 20 elements.
+        unsafe { L::transpose(from.as_ptr(), 20, to.as_mut_ptr(), 20) };
+    }
+
+    per_isa!(unsafe fn run_square = square(from: &[f32], to: &mut [f32]));
+
+    #[test]
+    fn squares_are_transposed_on_every_instruction_set() {
+        let from: Vec<f32> = (0..320).map(|i| i as f32).collect();
+        for (isa, n) in [(Isa::Avx512, 16), (Isa::Avx2, 8), (Isa::Neon, 4), (Isa::Portable, 4)] {
+            if isa.is_available() {
+                let mut to = vec![0.0; 320];
+                // SAFETY: the instruction set is there, the slices are long enough.
+                unsafe { run_square(isa, &from, &mut to) };
+                for (row, column) in (0..n).flat_map(|row| (0..n).map(move |column| (row, column))) {
+                    assert_eq!(to[column * 20 + row], from[row * 20 + column], "{isa:?} {row} {column}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn curves_are_close_on_every_instruction_set() {
