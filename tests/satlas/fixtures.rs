@@ -84,9 +84,14 @@ impl Fixture {
         self.has(file).then(|| npy::read(&self.folder.join(file)).unwrap())
     }
 
+    /// What distinguishes the case's weights.
+    pub fn salt(&self) -> &str {
+        self.meta["fill_salt"].as_str().or_else(|| self.meta["salt"].as_str()).unwrap()
+    }
+
     /// The key list: the case's own, or that of the case with the same weights.
     fn keys(&self) -> PathBuf {
-        let salt = self.meta["fill_salt"].as_str().or_else(|| self.meta["salt"].as_str()).unwrap();
+        let salt = self.salt();
         let beside = std::fs::read_dir(self.folder.parent().unwrap()).unwrap();
         let lists = beside.map(|entry| entry.unwrap().path().join("keys.tsv")).filter(|path| path.exists());
         let own = self.folder.join("keys.tsv");

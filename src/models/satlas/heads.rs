@@ -11,6 +11,9 @@ use crate::weights::Names;
 /// The factor between a regression's raw number and its result: a byte's range.
 const REGRESS_SCALE: f32 = 255.0;
 
+/// Scope of the one head in files of the reference's package for backbones.
+pub const PACKAGE_SCOPE: &str = "head";
+
 /// One head.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
@@ -173,7 +176,7 @@ pub fn configure(
             (_, Some(known)) => known.categories.to_vec(),
             _ => Vec::new(),
         };
-        let outputs = kind.outputs();
+        let (outputs, packaged) = (kind.outputs(), scope == PACKAGE_SCOPE);
         let fit = listed.len() == outputs;
         if !fit && !listed.is_empty() {
             warnings
@@ -189,6 +192,8 @@ pub fn configure(
             exclusive: match task {
                 Task::Segment => true,
                 Task::Classification => loss.is_empty() || loss == "cross_entropy",
+                // The package's files are trained so, where there is more than one class.
+                Task::BinSegment if loss.is_empty() => packaged && outputs > 1,
                 _ => loss == "cross_entropy",
             },
         });

@@ -216,7 +216,7 @@ fn head_scopes(names: &Names) -> Vec<(usize, String)> {
     let found: BTreeSet<usize> = names.iter().filter_map(|(name, _)| index(name)).collect();
     let single = ["head.layers.", "head.layer.", "head.extra.", "head.roi_heads."];
     match found.is_empty() && single.iter().any(|at| names.has_prefix(at)) {
-        true => vec![(0, "head".to_string())],
+        true => vec![(0, heads::PACKAGE_SCOPE.to_string())],
         false => found.into_iter().map(|index| (index, format!("heads.{index}"))).collect(),
     }
 }
