@@ -161,3 +161,36 @@ fn bands_without_a_place_are_sharpened_and_marked() {
         assert_eq!(pixel, if stored.contains(&0) { [0; 3] } else { wanted }, "pixel {i}: {stored:?}");
     }
 }
+
+/// What `--seam-report` says of the demo's weights on a scene.
+fn seam_ratio(scenes: &Path, output: &Path, more: &[&str]) -> f64 {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swath"));
+    command.arg("upscale").arg(scenes).args([
+        "-m",
+        "demo",
+        "--seam-report",
+        "--overwrite",
+        "--progress",
+        "none",
+    ]);
+    let ended = command.arg("-o").arg(output).args(more).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let ratio = said.split("ratio ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    println!("{more:?}: {said}");
+    ratio.and_then(|r| r.parse().ok()).unwrap_or_else(|| panic!("no ratio: {said}"))
+}
+
+#[test]
+fn the_demos_tiles_do_not_show_and_chips_without_overlap_do() {
+    let work = tempfile::tempdir().unwrap();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_swath"));
+    demo.args(["demo", "--scenes-only", "--size", "258", "--dates", "10", "--progress", "none", "-o"])
+        .arg(work.path());
+    assert!(demo.output().unwrap().status.success());
+    let (scenes, output) = (work.path().join("scenes"), work.path().join("out.tif"));
+    let usual = seam_ratio(&scenes, &output, &[]);
+    assert!((0.95..=1.05).contains(&usual), "{usual}");
+    let chips = seam_ratio(&scenes, &output, &["--tile", "32", "--overlap", "0", "--blend", "crop"]);
+    assert!(chips > 1.2, "{chips}");
+}
