@@ -15,12 +15,19 @@ pub struct Machine {
     memory: Mutex<Memory>,
     entries: Mutex<BTreeMap<&'static str, Entry>>,
     reports: Mutex<BTreeMap<&'static str, Report>>,
+    /// An entry that is executed with one occurrence of an instruction left out.
+    damage: Option<(&'static str, &'static str, usize)>,
 }
 
 impl Machine {
     pub fn shared() -> &'static Machine {
         static MACHINE: std::sync::OnceLock<Machine> = std::sync::OnceLock::new();
         MACHINE.get_or_init(Machine::default)
+    }
+
+    /// A machine that leaves out an entry's instruction where it occurs for the `nth` time.
+    pub fn without(entry: &'static str, instruction: &'static str, nth: usize) -> &'static Machine {
+        Box::leak(Box::new(Machine { damage: Some((entry, instruction, nth)), ..Machine::default() }))
     }
 
     /// What each entry has executed so far.
@@ -37,11 +44,24 @@ impl Machine {
         if let Some(entry) = entries.get(name) {
             return Ok(entry.clone());
         }
-        let parsed = Module::parse(module_of(name).unwrap().ptx).and_then(|module| module.entry(name));
+        let mut ptx = module_of(name).unwrap().ptx.to_string();
+        if let Some((_, instruction, nth)) = self.damage.filter(|(entry, ..)| *entry == name) {
+            let at = occurrences(name, instruction)[nth];
+            ptx.replace_range(at..at + instruction.len(), &" ".repeat(instruction.len()));
+        }
+        let parsed = Module::parse(&ptx).and_then(|module| module.entry(name));
         let entry = parsed.map_err(|e| Error::device(format!("{name}: {e}")))?;
         entries.insert(name, entry.clone());
         Ok(entry)
     }
+}
+
+/// Where an instruction stands in the text of an entry's module, within the entry.
+pub fn occurrences(entry: &str, instruction: &str) -> Vec<usize> {
+    let ptx = module_of(entry).unwrap().ptx;
+    let start = ptx.find(&format!(".entry {entry}(")).unwrap();
+    let end = start + ptx[start..].find("\n}").unwrap();
+    ptx[start..end].match_indices(instruction).map(|(at, _)| start + at).collect()
 }
 
 /// The machine as the device sees it.

@@ -12,6 +12,7 @@ mod compare;
 #[allow(dead_code, reason = "as above")]
 mod golden;
 mod machine;
+mod planted;
 mod proof;
 mod ptx;
 mod sweep;

@@ -16,7 +16,7 @@ use crate::machine::{Machine, OnMachine};
 use crate::{golden, sweep};
 
 /// Entries that a graph's plan has chosen, or how a case failed.
-type Chosen = Result<BTreeSet<&'static str>, String>;
+pub type Chosen = Result<BTreeSet<&'static str>, String>;
 
 /// The result on a device, and its plan.
 fn run(
@@ -50,9 +50,16 @@ fn allowed(plan: &Plan, precision: Precision) -> f32 {
 }
 
 /// Compares one graph on both devices.
-fn agree(name: &str, graph: &Graph, store: &MemoryStore, x: &[Vec<f32>], precision: Precision) -> Chosen {
+pub fn agree(
+    machine: &'static Machine,
+    name: &str,
+    graph: &Graph,
+    store: &MemoryStore,
+    x: &[Vec<f32>],
+    precision: Precision,
+) -> Chosen {
     let failed = |e| format!("{name} in {precision}: {e}");
-    let cuda = Cuda::on(Arc::new(OnMachine(Machine::shared()))).with_precision(precision);
+    let cuda = Cuda::on(Arc::new(OnMachine(machine))).with_precision(precision);
     let plan = compile(graph, cuda.kernels()).map_err(|e| failed(e.to_string()))?;
     if precision != Precision::F32 && rounding_steps(&plan) == 0 {
         return Ok(BTreeSet::new());
@@ -75,6 +82,7 @@ fn every_entry_agrees_with_the_reference() {
         Ok(entries) => chosen.extend(entries),
         Err(failure) => failures.push(failure),
     };
+    let machine = Machine::shared();
     let (goldens, sizes) = (golden::load(), sweep::cases());
     for precision in Precision::ALL {
         for case in CASES {
@@ -82,12 +90,12 @@ fn every_entry_agrees_with_the_reference() {
             let x: Vec<Vec<f32>> = golden.x.iter().map(|t| t.data.clone()).collect();
             let plain = graph(case, golden);
             for graph in [optimised(&plain), plain] {
-                note(agree(case.name, &graph, &golden.store(), &x, precision));
+                note(agree(machine, case.name, &graph, &golden.store(), &x, precision));
             }
         }
         for case in &sizes {
             let (store, x) = (sweep::weights(&case.graph), sweep::inputs(&case.graph));
-            note(agree(&case.name, &optimised(&case.graph), &store, &x, precision));
+            note(agree(machine, &case.name, &optimised(&case.graph), &store, &x, precision));
         }
     }
     assert!(failures.is_empty(), "{} cases differ:\n{}", failures.len(), failures.join("\n"));
