@@ -27,6 +27,7 @@ mod entry;
 mod ir;
 mod machine;
 mod memory;
+pub mod mutate;
 mod ops;
 mod params;
 mod parse;

@@ -242,7 +242,7 @@ impl Block<'_> {
         bytes: usize,
         mbarrier: u64,
     ) -> Result<(), Refusal> {
-        if !bytes.is_multiple_of(16) || !from.is_multiple_of(16) {
+        if bytes == 0 || !bytes.is_multiple_of(16) || !from.is_multiple_of(16) {
             return Err(
                 format!("a bulk copy of {bytes} bytes from {from:#x}: both must be multiples of 16").into()
             );
@@ -275,7 +275,7 @@ impl Block<'_> {
         from: u64,
         bytes: usize,
     ) -> Result<(), Refusal> {
-        if !bytes.is_multiple_of(16) || !to.is_multiple_of(16) {
+        if bytes == 0 || !bytes.is_multiple_of(16) || !to.is_multiple_of(16) {
             return Err(
                 format!("a bulk copy of {bytes} bytes to {to:#x}: both must be multiples of 16").into()
             );

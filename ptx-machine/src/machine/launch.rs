@@ -29,7 +29,7 @@ pub struct Launch {
 
 impl Default for Launch {
     fn default() -> Launch {
-        Launch { grid: [1; 3], block: [32, 1, 1], shared_bytes: 0, budget: 1 << 28 }
+        Launch { grid: [1; 3], block: [32, 1, 1], shared_bytes: 0, budget: 1 << 24 }
     }
 }
 

@@ -148,13 +148,13 @@ impl TensorMap {
 
     /// Offset in the tensor of the start of row `n` of the box at `corner`, if it lies inside.
     fn row_start(&self, corner: &[i64], mut n: usize) -> Option<u64> {
-        let mut offset = 0;
+        let mut offset = 0u64;
         for i in 1..self.extents.len() {
             let count = self.count(i);
             let index = corner[i] + ((n % count) as u32 * self.steps[i]) as i64;
             n /= count;
             let index = u64::try_from(index).ok().filter(|x| *x < self.extents[i])?;
-            offset += index * self.strides[i - 1];
+            offset = offset.wrapping_add(index.wrapping_mul(self.strides[i - 1]));
         }
         Some(offset)
     }
@@ -203,7 +203,7 @@ impl Block<'_> {
                 for (k, out) in row.chunks_mut(value).enumerate() {
                     let index = corner[0] + (k as u32 * map.steps[0]) as i64;
                     if let Some(index) = u64::try_from(index).ok().filter(|x| *x < map.extents[0]) {
-                        let from = map.address + offset + index * value as u64;
+                        let from = map.address.wrapping_add(offset).wrapping_add(index * value as u64);
                         let (i, allocation, at) = self.memory.locate(from, value, value)?;
                         let kind = crate::memory::races::Kind::Read;
                         self.races.note(i, at, value, kind, self.index, thread, &self.clocks)?;
@@ -245,7 +245,8 @@ impl Block<'_> {
             for (k, data) in row.chunks(value).enumerate() {
                 let index = u64::try_from(corner[0] + k as i64).ok().filter(|x| *x < map.extents[0]);
                 if let Some(index) = index {
-                    self.write_global(map.address + offset + index * value as u64, data, thread)?;
+                    let to = map.address.wrapping_add(offset).wrapping_add(index * value as u64);
+                    self.write_global(to, data, thread)?;
                 }
             }
         }

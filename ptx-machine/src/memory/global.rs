@@ -160,6 +160,20 @@ impl Memory {
         address
     }
 
+    /// Frees an allocation: whoever touches it later is refused.
+    ///
+    /// # Errors
+    /// The address is not that of an allocation.
+    pub fn free(&mut self, address: u64) -> Result<(), Refusal> {
+        let (index, allocation, at) = self.locate(address, 0, 1)?;
+        if at != 0 {
+            return Err(format!("address {address:#x} is {at} bytes into '{}'", allocation.name).into());
+        }
+        let name = format!("{} (freed)", allocation.name);
+        self.allocations[index] = Allocation::new(name, 0);
+        Ok(())
+    }
+
     /// Overwrites what lies at an address.
     ///
     /// # Errors

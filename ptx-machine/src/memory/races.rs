@@ -2,6 +2,7 @@
 //! (unless both are atomic), those of one block when nothing orders them. The last reader alone is kept.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::OnceLock;
 
 use super::clocks::{Clocks, Stamp};
 use super::Refusal;
@@ -15,6 +16,7 @@ const MANY: u64 = u64::MAX;
 /// Most blocks of a launch that can be told apart.
 pub const MOST_BLOCKS: u64 = (1 << (64 - TIME - THREAD)) - 2;
 
+#[derive(Default)]
 struct Cell {
     write: AtomicU64,
     read: AtomicU64,
@@ -23,7 +25,8 @@ struct Cell {
 
 /// The shadow of all global memory for one launch.
 pub struct Races {
-    allocations: Vec<Vec<Cell>>,
+    /// Bytes of each allocation, and its cells once it is touched.
+    allocations: Vec<(usize, OnceLock<Vec<Cell>>)>,
     grain: u32,
 }
 
@@ -44,8 +47,7 @@ impl Races {
     /// Nothing was touched yet; no access is smaller than `grain`, a power of two.
     pub fn new(sizes: impl Iterator<Item = usize>, grain: usize) -> Races {
         let grain = grain.max(1).trailing_zeros();
-        let cell = || Cell { write: AtomicU64::new(0), read: AtomicU64::new(0), strong: AtomicU64::new(0) };
-        let allocations = sizes.map(|n| (0..n.div_ceil(1 << grain)).map(|_| cell()).collect()).collect();
+        let allocations = sizes.map(|n| (n, OnceLock::new())).collect();
         Races { allocations, grain }
     }
 
@@ -63,7 +65,9 @@ impl Races {
         let now = clocks.stamp(thread);
         let mark =
             (block + 1) << (TIME + THREAD) | (now.who as u64) << TIME | (now.time as u64 & ((1 << TIME) - 1));
-        let cells = &self.allocations[allocation];
+        let (bytes, cells) = &self.allocations[allocation];
+        let cells =
+            cells.get_or_init(|| (0..bytes.div_ceil(1 << self.grain)).map(|_| Cell::default()).collect());
         for g in at >> self.grain..((at + n - 1) >> self.grain) + 1 {
             let cell = &cells[g];
             match kind {

@@ -148,7 +148,8 @@ pub fn unary(base: &str, ty: Type, m: &mut Modifiers) -> Option<Row1> {
     if ty != F32 {
         return None;
     }
-    let approx = m.take("approx");
+    let transcendental = matches!(base, "rcp" | "sqrt" | "rsqrt" | "ex2" | "lg2" | "sin" | "cos" | "tanh");
+    let approx = transcendental && m.take("approx");
     Some(match base {
         "neg" => match m.take("ftz") {
             false => lanes!(|a| (a ^ 0x8000_0000) & 0xffff_ffff),
@@ -175,6 +176,9 @@ pub fn unary(base: &str, ty: Type, m: &mut Modifiers) -> Option<Row1> {
 
 /// `add`, `sub`, `mul`, `div`, `min`, `max`, `copysign`.
 pub fn binary(base: &str, ty: Type, m: &mut Modifiers) -> Option<Row2> {
+    if !matches!(base, "add" | "sub" | "mul" | "div" | "min" | "max" | "copysign") {
+        return None;
+    }
     if ty == F64 {
         let _ = m.take("rn");
         return Some(match base {

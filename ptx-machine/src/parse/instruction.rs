@@ -3,11 +3,11 @@
 
 use super::body::Body;
 use super::lexer::Cursor;
+use super::memory::{address_conversion, atomic, memory, space_test};
 use super::units::units;
+use super::warp::{barrier, fence, warp};
 use super::ParseError;
-use crate::ir::{
-    Barrier, Condition, Fence, Logic, Op, Preset, Reduction, Shuffle, Space, Type, Update, Vote,
-};
+use crate::ir::{Condition, Fence, Logic, Op, Preset, Type};
 use crate::ops::{bits, compare, convert, float, half_float, int, Modifiers};
 
 /// Reads one instruction.
@@ -29,7 +29,8 @@ pub fn read<'a>(
     }
 }
 
-type Found = Result<Option<Op>, ParseError>;
+/// An operation, or none where the opcode or a variant of it is not supported.
+pub type Found = Result<Option<Op>, ParseError>;
 
 fn operation<'a>(
     body: &mut Body<'a>,
@@ -66,12 +67,7 @@ fn operation<'a>(
         }
         "cvt" => conversion(body, m, c),
         "cvta" => address_conversion(body, m, c),
-        "isspacep" => {
-            let Some(space) = space(m) else { return Ok(None) };
-            let d = body.pred(c)?;
-            c.expect(",")?;
-            Ok(Some(Op::IsSpace { d, a: body.source(c)?, space }))
-        }
+        "isspacep" => space_test(body, m, c),
         "ld" | "ldu" | "st" => memory(body, base, m, c),
         "atom" | "red" => atomic(body, base, m, c),
         "bar" | "barrier" => barrier(body, base, m, c),
@@ -146,7 +142,7 @@ fn arithmetic<'a>(body: &mut Body<'a>, base: &str, m: &mut Modifiers, c: &mut Cu
 }
 
 /// A destination and `N` sources.
-fn operands<'a, const N: usize>(
+pub fn operands<'a, const N: usize>(
     body: &mut Body<'a>,
     c: &mut Cursor<'a, '_>,
 ) -> Result<(u32, [u32; N]), ParseError> {
@@ -179,7 +175,7 @@ fn predicates<'a>(body: &mut Body<'a>, base: &str, c: &mut Cursor<'a, '_>) -> Fo
 }
 
 fn movement<'a>(body: &mut Body<'a>, m: &mut Modifiers, c: &mut Cursor<'a, '_>) -> Found {
-    let Some(ty) = m.take_type() else { return Ok(None) };
+    let Some(ty) = m.take_type().filter(|t| t.bytes() <= 8) else { return Ok(None) };
     if ty == Type::Pred {
         let d = body.pred(c)?;
         c.expect(",")?;
@@ -295,270 +291,4 @@ fn conversion<'a>(body: &mut Body<'a>, m: &mut Modifiers, c: &mut Cursor<'a, '_>
     let bits = 8 * to.bytes() as u32;
     let extend = (to.signed() && body.width(d) > bits).then(|| (bits, body.width(d)));
     Ok(Some(Op::Convert { f, d, a, extend }))
-}
-
-/// A state space among the modifiers.
-fn space(m: &mut Modifiers) -> Option<Space> {
-    m.take_by(|w| {
-        Some(match w {
-            "global" => Space::Global,
-            "shared" | "shared::cta" => Space::Shared,
-            "local" => Space::Local,
-            "const" => Space::Const,
-            "param" | "param::entry" => Space::Param,
-            _ => return None,
-        })
-    })
-}
-
-fn address_conversion<'a>(body: &mut Body<'a>, m: &mut Modifiers, c: &mut Cursor<'a, '_>) -> Found {
-    let to = m.take("to");
-    let Some(space) = space(m) else { return Ok(None) };
-    m.take_type();
-    let (d, [a]) = operands(body, c)?;
-    Ok(Some(match to {
-        true => Op::FromGeneric { d, a, space },
-        false => Op::ToGeneric { d, a, space },
-    }))
-}
-
-/// Takes hints that change no value; whether the access is one that may meet others.
-fn ordering(m: &mut Modifiers) -> bool {
-    let strong = m.take_any(&["volatile", "relaxed", "acquire", "release", "acq_rel"]).is_some();
-    let _ = m.take("weak");
-    let _ = m.take_any(&["cta", "cluster", "gpu", "sys"]);
-    let _ = m.take_any(&["ca", "cg", "cs", "lu", "cv", "wb", "wt"]);
-    for hint in [
-        "nc",
-        "L1::evict_last",
-        "L1::evict_first",
-        "L1::no_allocate",
-        "L1::evict_normal",
-        "L1::evict_unchanged",
-    ] {
-        let _ = m.take(hint);
-    }
-    let _ = m.take_any(&["L2::64B", "L2::128B", "L2::256B"]);
-    strong
-}
-
-fn memory<'a>(body: &mut Body<'a>, base: &str, m: &mut Modifiers, c: &mut Cursor<'a, '_>) -> Found {
-    let space = space(m).unwrap_or(Space::Generic);
-    let count = match m.take_any(&["v2", "v4", "v8"]) {
-        None => 1,
-        Some("v2") => 2,
-        Some("v4") => 4,
-        Some(_) => 8,
-    };
-    let strong = ordering(m);
-    let Some(ty) = m.take_type().filter(|t| (1..=8).contains(&t.bytes())) else { return Ok(None) };
-    if ty.bytes() * count > 16 {
-        return Err(c.error(format!("a vector of {count} values of {} bytes", ty.bytes())));
-    }
-    body.accesses(space, ty.bytes() * count);
-    let check = |n: usize, c: &Cursor| match n == count {
-        true => Ok(()),
-        false => Err(c.error(format!("{n} registers for {count} values"))),
-    };
-    if base == "st" {
-        let to = body.address(space, c)?;
-        c.expect(",")?;
-        let s = body.sources(c)?;
-        check(s.len(), c)?;
-        return Ok(Some(Op::Store { ty, s, to, strong }));
-    }
-    let d = body.destinations(c)?;
-    check(d.len(), c)?;
-    c.expect(",")?;
-    let from = body.address(space, c)?;
-    Ok(Some(Op::Load { ty, d, from, strong }))
-}
-
-fn update(word: &str) -> Option<Update> {
-    Some(match word {
-        "add" => Update::Add,
-        "min" => Update::Min,
-        "max" => Update::Max,
-        "and" => Update::And,
-        "or" => Update::Or,
-        "xor" => Update::Xor,
-        "exch" => Update::Exch,
-        "cas" => Update::Cas,
-        "inc" => Update::Inc,
-        "dec" => Update::Dec,
-        _ => return None,
-    })
-}
-
-fn atomic<'a>(body: &mut Body<'a>, base: &str, m: &mut Modifiers, c: &mut Cursor<'a, '_>) -> Found {
-    let space = space(m).unwrap_or(Space::Generic);
-    let _ = ordering(m);
-    let _ = m.take("noftz");
-    let Some(update) = m.take_by(update) else { return Ok(None) };
-    let Some(ty) = m.take_type().filter(|t| (2..=8).contains(&t.bytes())) else { return Ok(None) };
-    let float = matches!(ty, Type::F16 | Type::F16x2 | Type::Bf16 | Type::Bf16x2 | Type::F32 | Type::F64);
-    if float && !matches!(update, Update::Add | Update::Exch) {
-        return Ok(None);
-    }
-    body.accesses(space, ty.bytes());
-    body.meets |= space != Space::Shared;
-    let d = match base {
-        "atom" => {
-            let d = body.maybe_destination(c)?;
-            c.expect(",")?;
-            d
-        }
-        _ => None,
-    };
-    let at = body.address(space, c)?;
-    c.expect(",")?;
-    let b = body.source(c)?;
-    let c2 = match update {
-        Update::Cas => {
-            c.expect(",")?;
-            body.source(c)?
-        }
-        _ => b,
-    };
-    Ok(Some(Op::Atomic { update, ty, d, at, b, c: c2 }))
-}
-
-fn barrier<'a>(body: &mut Body<'a>, base: &str, m: &mut Modifiers, c: &mut Cursor<'a, '_>) -> Found {
-    if m.take("warp") {
-        m.take("sync");
-        return Ok(Some(Op::WarpSync { mask: body.source(c)? }));
-    }
-    let _ = m.take("cta");
-    let aligned = m.take("aligned") || base == "bar";
-    let reduction = m.take("red");
-    if reduction {
-        let Some(kind) = m.take_any(&["popc", "and", "or"]) else { return Ok(None) };
-        m.take_type();
-        let result = match kind {
-            "popc" => Reduction::Popc(body.destination(c)?),
-            "and" => Reduction::And(body.pred(c)?),
-            _ => Reduction::Or(body.pred(c)?),
-        };
-        c.expect(",")?;
-        let id = body.source(c)?;
-        c.expect(",")?;
-        let count = match body.is_pred(c) || c.peek() == "!" {
-            true => None,
-            false => {
-                let n = body.source(c)?;
-                c.expect(",")?;
-                Some(n)
-            }
-        };
-        let kind = Barrier::Red(result, body.condition(c)?);
-        return Ok(Some(Op::Barrier { kind, id, count, aligned }));
-    }
-    let kind = match m.take_any(&["sync", "arrive"]) {
-        Some("sync") => Barrier::Sync,
-        Some(_) => Barrier::Arrive,
-        None => return Ok(None),
-    };
-    let id = body.source(c)?;
-    let count = match c.take(",") {
-        true => Some(body.source(c)?),
-        false => None,
-    };
-    Ok(Some(Op::Barrier { kind, id, count, aligned }))
-}
-
-fn warp<'a>(body: &mut Body<'a>, base: &str, m: &mut Modifiers, c: &mut Cursor<'a, '_>) -> Found {
-    if base != "activemask" && !m.take("sync") {
-        return Err(c.error(format!("'{base}' without '.sync' is no longer in PTX")));
-    }
-    match base {
-        "activemask" => {
-            m.take_type();
-            Ok(Some(Op::ActiveMask { d: body.destination(c)? }))
-        }
-        "shfl" => {
-            let mode = match m.take_any(&["up", "down", "bfly", "idx"]) {
-                Some("up") => Shuffle::Up,
-                Some("down") => Shuffle::Down,
-                Some("bfly") => Shuffle::Bfly,
-                Some(_) => Shuffle::Idx,
-                None => return Ok(None),
-            };
-            m.take_type();
-            let d = body.destination(c)?;
-            let p = match c.take("|") {
-                true => body.maybe_pred(c)?,
-                false => None,
-            };
-            let mut s = [0; 4];
-            for s in &mut s {
-                c.expect(",")?;
-                *s = body.source(c)?;
-            }
-            let [a, b, clamp, mask] = s;
-            Ok(Some(Op::Shuffle { mode, d, p, a, b, c: clamp, mask }))
-        }
-        "vote" => {
-            let mode = match m.take_any(&["all", "any", "uni", "ballot"]) {
-                Some("all") => Vote::All,
-                Some("any") => Vote::Any,
-                Some("uni") => Vote::Uni,
-                Some(_) => Vote::Ballot,
-                None => return Ok(None),
-            };
-            m.take_type();
-            let (d, p) = match mode {
-                Vote::Ballot => (body.destination(c)?, 0),
-                _ => (0, body.pred(c)?),
-            };
-            c.expect(",")?;
-            let a = body.condition(c)?;
-            c.expect(",")?;
-            Ok(Some(Op::Vote { mode, d, p, a, mask: body.source(c)? }))
-        }
-        "match" => {
-            let all = match m.take_any(&["all", "any"]) {
-                Some(word) => word == "all",
-                None => return Ok(None),
-            };
-            m.take_type();
-            let d = body.destination(c)?;
-            let p = match c.take("|") {
-                true => Some(body.pred(c)?),
-                false => None,
-            };
-            c.expect(",")?;
-            let a = body.source(c)?;
-            c.expect(",")?;
-            Ok(Some(Op::Match { all, d, p, a, mask: body.source(c)? }))
-        }
-        "redux" => {
-            let Some(update) = m.take_by(update) else { return Ok(None) };
-            let signed = m.take_type() == Some(Type::S32);
-            let (d, [a, mask]) = operands(body, c)?;
-            Ok(Some(Op::Redux { update, signed, d, a, mask }))
-        }
-        _ => {
-            let d = body.maybe_destination(c)?;
-            c.expect("|")?;
-            let p = body.pred(c)?;
-            c.expect(",")?;
-            Ok(Some(Op::Elect { d, p, mask: body.source(c)? }))
-        }
-    }
-}
-
-fn fence(m: &mut Modifiers) -> Found {
-    if m.take("proxy") {
-        let kind = m.take_any(&["async", "alias", "async.global", "async.shared::cta"]);
-        let _ = m.take_any(&["global", "shared::cta", "shared::cluster"]);
-        return Ok(kind.map(|_| Op::Fence(Fence::ProxyAsync)));
-    }
-    if m.take("mbarrier_init") {
-        let _ = m.take("release");
-        let _ = m.take("cluster");
-        return Ok(Some(Op::Fence(Fence::MbarrierInit)));
-    }
-    let _ = m.take_any(&["sc", "acq_rel", "acquire", "release"]);
-    Ok(m.take_any(&["cta", "cluster", "gpu", "sys"])
-        .map(|w| Op::Fence(if w == "cta" { Fence::Block } else { Fence::Device })))
 }

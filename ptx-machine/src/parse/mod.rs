@@ -1,12 +1,15 @@
 //! PTX text to [`crate::ir`]: a module is cut into entries; an entry's body is read when it is asked for.
 
 mod body;
+mod copies;
 mod instruction;
 mod lexer;
+mod memory;
 mod module;
 mod operands;
 mod symbols;
 mod units;
+mod warp;
 
 pub use module::Module;
 

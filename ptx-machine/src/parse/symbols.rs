@@ -9,6 +9,9 @@ use crate::ir::{Space, Type};
 /// Most bytes a declaration may take; beyond it no device could hold it.
 const MOST_BYTES: usize = 1 << 26;
 
+/// Most bytes of local memory of a thread.
+const MOST_LOCAL: usize = 512 << 10;
+
 /// A declared variable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Symbol {
@@ -114,7 +117,7 @@ impl Symbols {
         };
         let offset = top.next_multiple_of(align);
         *top = offset + bytes;
-        if *top > MOST_BYTES {
+        if *top > if space == Space::Local { MOST_LOCAL } else { MOST_BYTES } {
             return Err(c.error(format!("'{name}' is too large")));
         }
         self.names.insert(name, Symbol { space, offset, dynamic });

@@ -1,14 +1,14 @@
-//! Instructions of the matrix units and of the copies that run by themselves.
+//! Instructions of the matrix units; those of copies are read by [`super::copies`].
 
 use super::body::Body;
+use super::copies::{asynchronous, bulk, copy, mbarrier};
+use super::instruction::Found;
 use super::lexer::Cursor;
 use super::ParseError;
-use crate::ir::units::{CopyOp, Factor, MatrixOp, Phase, Product};
-use crate::ir::{Address, Op, Reg, Space, Type};
+use crate::ir::units::{Factor, MatrixOp, Product};
+use crate::ir::{Op, Reg, Space, Type};
 use crate::machine::per_register;
 use crate::ops::Modifiers;
-
-type Found = Result<Option<Op>, ParseError>;
 
 /// Reads one of these instructions; none where the opcode is another or a variant is not supported.
 pub fn units<'a>(body: &mut Body<'a>, base: &str, m: &mut Modifiers, c: &mut Cursor<'a, '_>) -> Found {
@@ -18,9 +18,9 @@ pub fn units<'a>(body: &mut Body<'a>, base: &str, m: &mut Modifiers, c: &mut Cur
         "ldmatrix" | "stmatrix" | "movmatrix" => moved(body, base, m, c)?.map(matrix),
         "cp" if m.take("async") => match m.take("bulk") {
             true => bulk(body, m, c)?,
-            false => copy(body, m, c)?.map(copies),
+            false => copy(body, m, c)?.map(asynchronous),
         },
-        "mbarrier" => mbarrier(body, m, c)?.map(copies),
+        "mbarrier" => mbarrier(body, m, c)?.map(asynchronous),
         "setmaxnreg" => {
             let known =
                 m.take_any(&["inc", "dec"]).is_some() && aligned(m) && m.take_type() == Some(Type::U32);
@@ -36,10 +36,6 @@ fn matrix(op: MatrixOp) -> Op {
     Op::Matrix(Box::new(op))
 }
 
-fn copies(op: CopyOp) -> Op {
-    Op::Copies(Box::new(op))
-}
-
 fn aligned(m: &mut Modifiers) -> bool {
     m.take("sync") && m.take("aligned")
 }
@@ -51,7 +47,8 @@ fn shape(word: &str) -> Option<(usize, usize, usize)> {
     Some((rows.parse().ok()?, columns.parse().ok()?, sums.parse().ok()?))
 }
 
-fn list<'a>(body: &mut Body<'a>, c: &mut Cursor<'a, '_>, count: usize) -> Result<Box<[Reg]>, ParseError> {
+/// Registers in braces, as many as belong there.
+pub fn list<'a>(body: &mut Body<'a>, c: &mut Cursor<'a, '_>, count: usize) -> Result<Box<[Reg]>, ParseError> {
     let list = body.sources(c)?;
     match list.len() == count {
         true => Ok(list),
@@ -224,189 +221,6 @@ fn wgmma<'a>(
 }
 
 /// The number of groups that may stay under way.
-fn keep(c: &mut Cursor) -> Result<u32, ParseError> {
+pub fn keep(c: &mut Cursor) -> Result<u32, ParseError> {
     u32::try_from(c.integer()?).map_err(|_| c.error("a number of groups"))
-}
-
-fn copy<'a>(
-    body: &mut Body<'a>,
-    m: &mut Modifiers,
-    c: &mut Cursor<'a, '_>,
-) -> Result<Option<CopyOp>, ParseError> {
-    if m.take("commit_group") {
-        return Ok(Some(CopyOp::Commit));
-    }
-    if m.take("wait_group") {
-        return Ok(Some(CopyOp::Wait { keep: keep(c)? }));
-    }
-    if m.take("wait_all") {
-        return Ok(Some(CopyOp::WaitAll));
-    }
-    if m.take("mbarrier") {
-        let known = m.take("arrive");
-        let noinc = m.take("noinc");
-        let _ = m.take_any(&["shared", "shared::cta"]);
-        return Ok(match known && m.take("b64") {
-            true => Some(CopyOp::ArriveAfterCopies { at: body.address(Space::Shared, c)?, noinc }),
-            false => None,
-        });
-    }
-    let Some(cache) = m.take_any(&["ca", "cg"]) else { return Ok(None) };
-    let known = m.take_any(&["shared", "shared::cta"]).is_some() && m.take("global");
-    let _ = m.take_any(&["L2::64B", "L2::128B", "L2::256B"]);
-    if !known {
-        return Ok(None);
-    }
-    let to = body.address(Space::Shared, c)?;
-    c.expect(",")?;
-    let from = body.address(Space::Global, c)?;
-    c.expect(",")?;
-    let bytes = c.integer()?;
-    if !matches!((cache, bytes), (_, 16) | ("ca", 4 | 8)) {
-        return Err(c.error(format!("cp.async.{cache} of {bytes} bytes")));
-    }
-    let (mut size, mut ignore) = (None, None);
-    if c.take(",") {
-        match body.is_pred(c) || c.peek() == "!" {
-            true => ignore = Some(body.condition(c)?),
-            false => size = Some(body.source(c)?),
-        }
-    }
-    let bytes = bytes as u32;
-    body.accesses(Space::Shared, bytes as usize);
-    // A source size may be anything; words are fine enough, since copied data is rarely written beside.
-    body.accesses(Space::Global, if size.is_some() { 4 } else { bytes as usize });
-    Ok(Some(CopyOp::Copy { to, from, bytes, size, ignore }))
-}
-
-fn bulk<'a>(body: &mut Body<'a>, m: &mut Modifiers, c: &mut Cursor<'a, '_>) -> Found {
-    if m.take("commit_group") {
-        return Ok(Some(copies(CopyOp::BulkCommit)));
-    }
-    if m.take("wait_group") {
-        // Without `.read` it also waits for the writes, which are made at once here.
-        let _ = m.take("read");
-        return Ok(Some(copies(CopyOp::BulkWait { keep: keep(c)? })));
-    }
-    let dimensions = match m.take("tensor") {
-        true => m.take_by(|w| w.strip_suffix('d')?.parse::<usize>().ok()),
-        false => None,
-    };
-    let _ = m.take("tile");
-    if m.take("prefetch") {
-        while m.take_by(|_| Some(())).is_some() {}
-        while c.next().is_some() {}
-        return Ok(Some(Op::Nop));
-    }
-    body.accesses(Space::Shared, 16);
-    let loads = m.take("mbarrier::complete_tx::bytes");
-    body.accesses(
-        Space::Global,
-        match (dimensions, loads) {
-            (None, _) => 16,
-            (Some(_), true) => 4,
-            (Some(_), false) => 1,
-        },
-    );
-    if loads {
-        let known = m.take_any(&["shared::cluster", "shared::cta"]).is_some() && m.take("global");
-        if !known {
-            return Ok(None);
-        }
-        let to = body.address(Space::Shared, c)?;
-        c.expect(",")?;
-        if let Some(n) = dimensions {
-            let (map, at) = corner(body, c, n)?;
-            c.expect(",")?;
-            let mbarrier = body.address(Space::Shared, c)?;
-            return Ok(Some(copies(CopyOp::TensorLoad { to, map, at, mbarrier })));
-        }
-        let from = body.address(Space::Global, c)?;
-        c.expect(",")?;
-        let bytes = body.source(c)?;
-        c.expect(",")?;
-        let mbarrier = body.address(Space::Shared, c)?;
-        return Ok(Some(copies(CopyOp::BulkLoad { to, from, bytes, mbarrier })));
-    }
-    if !(m.take("bulk_group") && m.take("global") && m.take("shared::cta")) {
-        return Ok(None);
-    }
-    if let Some(n) = dimensions {
-        let (map, at) = corner(body, c, n)?;
-        c.expect(",")?;
-        let from = body.address(Space::Shared, c)?;
-        return Ok(Some(copies(CopyOp::TensorStore { map, at, from })));
-    }
-    let to = body.address(Space::Global, c)?;
-    c.expect(",")?;
-    let from = body.address(Space::Shared, c)?;
-    c.expect(",")?;
-    Ok(Some(copies(CopyOp::BulkStore { to, from, bytes: body.source(c)? })))
-}
-
-/// `[map, {i, j, …}]`.
-fn corner<'a>(
-    body: &mut Body<'a>,
-    c: &mut Cursor<'a, '_>,
-    dimensions: usize,
-) -> Result<(Address, Box<[Reg]>), ParseError> {
-    c.expect("[")?;
-    let map = body.address_inside(Space::Generic, c)?;
-    c.expect(",")?;
-    let at = list(body, c, dimensions)?;
-    c.expect("]")?;
-    Ok((map, at))
-}
-
-fn mbarrier<'a>(
-    body: &mut Body<'a>,
-    m: &mut Modifiers,
-    c: &mut Cursor<'a, '_>,
-) -> Result<Option<CopyOp>, ParseError> {
-    let words = &["init", "inval", "arrive", "arrive_drop", "expect_tx", "test_wait", "try_wait"];
-    let Some(kind) = m.take_any(words) else { return Ok(None) };
-    let expect = kind.starts_with("arrive") && m.take("expect_tx");
-    let parity = m.take("parity");
-    let _ = m.take_any(&["acquire", "release", "relaxed"]);
-    let _ = m.take_any(&["cta", "cluster"]);
-    let space = match m.take_any(&["shared", "shared::cta", "shared::cluster"]) {
-        Some(_) => Space::Shared,
-        None => Space::Generic,
-    };
-    if !m.take("b64") {
-        return Ok(None);
-    }
-    body.accesses(Space::Shared, 8);
-    Ok(Some(match kind {
-        "init" => {
-            let at = body.address(space, c)?;
-            c.expect(",")?;
-            CopyOp::Init { at, count: body.source(c)? }
-        }
-        "inval" => CopyOp::Inval { at: body.address(space, c)? },
-        "expect_tx" => {
-            let at = body.address(space, c)?;
-            c.expect(",")?;
-            CopyOp::Expect { at, bytes: body.source(c)? }
-        }
-        "arrive" | "arrive_drop" => {
-            let state = body.maybe_destination(c)?;
-            c.expect(",")?;
-            let at = body.address(space, c)?;
-            let more = if c.take(",") { Some(body.source(c)?) } else { None };
-            let (count, expect) = if expect { (None, more) } else { (more, None) };
-            CopyOp::Arrive { at, state, count, expect, drop: kind == "arrive_drop" }
-        }
-        _ => {
-            let p = body.pred(c)?;
-            c.expect(",")?;
-            let at = body.address(space, c)?;
-            c.expect(",")?;
-            let phase = body.source(c)?;
-            if c.take(",") {
-                body.source(c)?;
-            }
-            CopyOp::Test { p, at, phase: if parity { Phase::Parity(phase) } else { Phase::State(phase) } }
-        }
-    }))
 }
