@@ -9,7 +9,6 @@ mod conv_transpose;
 mod effort;
 mod execute;
 pub mod isa;
-mod lanes;
 mod load;
 mod map;
 mod matmul;

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::cpu::lanes::Lanes;
+use crate::cpu::simd::Lanes;
 use crate::kernel::conv::{Conv2dParams, PadMode};
 
 /// Floats copied at a time.

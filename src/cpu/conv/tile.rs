@@ -3,7 +3,7 @@
 use super::blocking::{Block, Blocking};
 use super::{gather::gather, gather::Window, store::store, winograd, Operands, Spread};
 use crate::cpu::isa::Isa;
-use crate::cpu::lanes::Lanes;
+use crate::cpu::simd::{self, Lanes};
 use crate::kernel::conv::Conv2dParams;
 use crate::{Error, Result};
 use std::ops::Range;
@@ -121,7 +121,7 @@ unsafe fn accumulate<L: Lanes, const ROWS: usize, const VECTORS: usize>(
                 for o in 0..ROWS {
                     let weight = L::splat(*w.add(o));
                     for v in 0..VECTORS {
-                        sums[o][v] = sums[o][v].fma(weight, pixels[v]);
+                        sums[o][v] = weight.fma(pixels[v], sums[o][v]);
                     }
                 }
                 w = w.add(ROWS);
@@ -234,9 +234,9 @@ macro_rules! instruction_set {
 }
 
 #[cfg(target_arch = "x86_64")]
-instruction_set!(avx512, Isa::Avx512, std::arch::x86_64::__m512, [8 4 2 1] x 48, #[target_feature(enable = "avx512f")]);
+instruction_set!(avx512, Isa::Avx512, simd::Avx512, [8 4 2 1] x 48, #[target_feature(enable = "avx512f")]);
 #[cfg(target_arch = "x86_64")]
-instruction_set!(avx2, Isa::Avx2, std::arch::x86_64::__m256, [4 2 1] x 24, #[target_feature(enable = "avx2,fma")]);
+instruction_set!(avx2, Isa::Avx2, simd::Avx2, [4 2 1] x 24, #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "aarch64")]
-instruction_set!(neon, Isa::Neon, std::arch::aarch64::float32x4_t, [8 4 2 1] x 12,);
-instruction_set!(portable, Isa::Portable, crate::cpu::lanes::Plain, [4 1] x 12,);
+instruction_set!(neon, Isa::Neon, simd::Neon, [8 4 2 1] x 12,);
+instruction_set!(portable, Isa::Portable, simd::Portable, [4 1] x 12,);

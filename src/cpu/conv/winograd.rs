@@ -19,7 +19,7 @@ use super::gather::{gather, prefetch, Window};
 use super::store::Channel;
 use super::tile::{Tile, TileJob, MAX_VECTORS};
 use super::{Job, Operands, Spread};
-use crate::cpu::lanes::Lanes;
+use crate::cpu::simd::Lanes;
 use crate::kernel::conv::{Conv2dParams, BLOCK_PIXELS};
 
 /// Pixels a block's rows and columns of x have.
@@ -394,16 +394,16 @@ unsafe fn input_transform<L: Lanes>(d: [L; IN]) -> [L; IN] {
     unsafe {
         let (two, four, five) = (L::splat(2.0), L::splat(4.0), L::splat(-5.0));
         let (minus_two, minus_four) = (L::splat(-2.0), L::splat(-4.0));
-        let even = d[4].fma(minus_four, d[2]);
-        let odd = d[3].fma(minus_four, d[1]);
+        let even = d[2].fma(minus_four, d[4]);
+        let odd = d[1].fma(minus_four, d[3]);
         let (a, b) = (d[4].sub(d[2]), d[3].sub(d[1]));
         [
-            d[4].fma(five, d[2]).fma(four, d[0]),
+            d[0].fma(four, d[2].fma(five, d[4])),
             even.add(odd),
             even.sub(odd),
-            a.fma(two, b),
-            a.fma(minus_two, b),
-            d[5].fma(five, d[3]).fma(four, d[1]),
+            b.fma(two, a),
+            b.fma(minus_two, a),
+            d[1].fma(four, d[3].fma(five, d[5])),
         ]
     }
 }
@@ -420,9 +420,9 @@ unsafe fn output_transform<L: Lanes>(m: [L; IN]) -> [L; BLOCK_PIXELS] {
         let (sum2, difference2) = (m[3].add(m[4]), m[3].sub(m[4]));
         [
             m[0].add(sum).add(sum2),
-            difference.fma(L::splat(2.0), difference2),
-            sum.fma(L::splat(4.0), sum2),
-            difference.fma(L::splat(8.0), difference2).add(m[5]),
+            difference2.fma(L::splat(2.0), difference),
+            sum2.fma(L::splat(4.0), sum),
+            difference2.fma(L::splat(8.0), difference).add(m[5]),
         ]
     }
 }

@@ -93,4 +93,48 @@ impl Lanes for Avx2 {
             _mm_cvtss_f32(_mm_max_ss(pairs, _mm_shuffle_ps::<1>(pairs, pairs)))
         }
     }
+    #[inline(always)]
+    unsafe fn load_by_four(at: *const f32) -> [Self; 4] {
+        // SAFETY: the trait's promise, for 4·N elements.
+        unsafe {
+            let rows = transposed(std::array::from_fn(|k| {
+                let low = _mm256_castps128_ps256(_mm_loadu_ps(at.add(4 * k)));
+                _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(at.add(4 * k + 16)))
+            }));
+            rows.map(Self)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_by_four(v: [Self; 4], at: *mut f32) {
+        // SAFETY: the trait's promise, for 4·N elements.
+        unsafe {
+            for (k, row) in transposed(v.map(|v| v.0)).into_iter().enumerate() {
+                _mm_storeu_ps(at.add(4 * k), _mm256_castps256_ps128(row));
+                _mm_storeu_ps(at.add(4 * k + 16), _mm256_extractf128_ps::<1>(row));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(at: *const f32) {
+        // SAFETY: a prefetch never faults; SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+}
+
+/// The 4x4 blocks in the lower and in the upper halves, each transposed.
+#[inline(always)]
+unsafe fn transposed(r: [__m256; 4]) -> [__m256; 4] {
+    // SAFETY: the caller's instruction set.
+    unsafe {
+        let a = [_mm256_unpacklo_ps(r[0], r[1]), _mm256_unpackhi_ps(r[0], r[1])];
+        let b = [_mm256_unpacklo_ps(r[2], r[3]), _mm256_unpackhi_ps(r[2], r[3])];
+        [
+            _mm256_shuffle_ps::<0x44>(a[0], b[0]),
+            _mm256_shuffle_ps::<0xEE>(a[0], b[0]),
+            _mm256_shuffle_ps::<0x44>(a[1], b[1]),
+            _mm256_shuffle_ps::<0xEE>(a[1], b[1]),
+        ]
+    }
 }

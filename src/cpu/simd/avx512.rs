@@ -111,4 +111,59 @@ impl Lanes for Avx512 {
             }
         }
     }
+    #[inline(always)]
+    unsafe fn load_by_four(at: *const f32) -> [Self; 4] {
+        // SAFETY: the trait's promise, for 4·N elements.
+        unsafe {
+            let v: [__m512; 4] = std::array::from_fn(|k| _mm512_loadu_ps(at.add(16 * k)));
+            let (low, high) = (by_four(0), by_four(2));
+            let a = [_mm512_permutex2var_ps(v[0], low, v[1]), _mm512_permutex2var_ps(v[2], low, v[3])];
+            let b = [_mm512_permutex2var_ps(v[0], high, v[1]), _mm512_permutex2var_ps(v[2], high, v[3])];
+            [
+                Self(_mm512_shuffle_f32x4::<0x44>(a[0], a[1])),
+                Self(_mm512_shuffle_f32x4::<0xEE>(a[0], a[1])),
+                Self(_mm512_shuffle_f32x4::<0x44>(b[0], b[1])),
+                Self(_mm512_shuffle_f32x4::<0xEE>(b[0], b[1])),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_by_four(v: [Self; 4], at: *mut f32) {
+        let v = v.map(|v| v.0);
+        // SAFETY: the trait's promise, for 4·N elements.
+        unsafe {
+            let a = [_mm512_shuffle_f32x4::<0x44>(v[0], v[1]), _mm512_shuffle_f32x4::<0xEE>(v[0], v[1])];
+            let b = [_mm512_shuffle_f32x4::<0x44>(v[2], v[3]), _mm512_shuffle_f32x4::<0xEE>(v[2], v[3])];
+            let (first, second) = (rejoined(0), rejoined(4));
+            for half in 0..2 {
+                let one = _mm512_permutex2var_ps(a[half], first, b[half]);
+                let two = _mm512_permutex2var_ps(a[half], second, b[half]);
+                _mm512_storeu_ps(at.add(32 * half), one);
+                _mm512_storeu_ps(at.add(32 * half + 16), two);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(at: *const f32) {
+        // SAFETY: a prefetch never faults; SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+}
+
+/// Picks elements k, k + 4, ... of two vectors, then those of k + 1.
+#[inline(always)]
+unsafe fn by_four(k: i32) -> __m512i {
+    let index: [i32; 16] = std::array::from_fn(|i| k + i as i32 / 8 + i as i32 % 8 * 4);
+    // SAFETY: the caller's instruction set; the vector is as long as the array.
+    unsafe { _mm512_loadu_si512(index.as_ptr().cast()) }
+}
+
+/// Picks elements k to k + 3 of the four halves in two vectors, four by four.
+#[inline(always)]
+unsafe fn rejoined(k: i32) -> __m512i {
+    let index: [i32; 16] = std::array::from_fn(|i| i as i32 % 4 * 8 + k + i as i32 / 4);
+    // SAFETY: the caller's instruction set; the vector is as long as the array.
+    unsafe { _mm512_loadu_si512(index.as_ptr().cast()) }
 }

@@ -19,6 +19,9 @@ pub(super) use avx512::Avx512;
 pub(super) use neon::Neon;
 pub(super) use portable::Portable;
 
+/// Most lanes a vector has.
+const MOST: usize = 16;
+
 /// A vector of f32. Every method but `load` and `store` only asks that the instruction set is there.
 ///
 /// # Safety
@@ -48,6 +51,33 @@ pub(super) trait Lanes: Copy {
     unsafe fn sum(self) -> f32;
     /// The largest lane.
     unsafe fn largest(self) -> f32;
+    /// Reads 4·N elements; vector k of the result holds elements k, k + 4, k + 8, …
+    #[inline(always)]
+    unsafe fn load_by_four(from: *const f32) -> [Self; 4] {
+        let mut rows = [[0.0f32; MOST]; 4];
+        for i in 0..4 * Self::N {
+            // SAFETY: the trait's promise, for 4·N elements.
+            rows[i % 4][i / 4] = unsafe { *from.add(i) };
+        }
+        // SAFETY: a row has at least N elements.
+        rows.map(|row| unsafe { Self::load(row.as_ptr()) })
+    }
+    /// Writes 4·N elements, the inverse of [`Lanes::load_by_four`].
+    #[inline(always)]
+    unsafe fn store_by_four(vectors: [Self; 4], to: *mut f32) {
+        let mut rows = [[0.0f32; MOST]; 4];
+        for (row, v) in rows.iter_mut().zip(vectors) {
+            // SAFETY: a row has at least N elements.
+            unsafe { v.store(row.as_mut_ptr()) };
+        }
+        for i in 0..4 * Self::N {
+            // SAFETY: the trait's promise, for 4·N elements.
+            unsafe { *to.add(i) = rows[i % 4][i / 4] };
+        }
+    }
+    /// Asks for the cache line of `at`, which may be any address.
+    #[inline(always)]
+    fn prefetch(_at: *const f32) {}
     /// Writes a square of `N` rows and columns with rows and columns exchanged. Rows of either side are
     /// a stride apart.
     #[inline(always)]

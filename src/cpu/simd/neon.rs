@@ -85,4 +85,15 @@ impl Lanes for Neon {
         // SAFETY: the trait's promise.
         unsafe { vmaxvq_f32(self.0) }
     }
+    #[inline(always)]
+    unsafe fn load_by_four(from: *const f32) -> [Self; 4] {
+        // SAFETY: the trait's promise, for 4·N elements.
+        let v = unsafe { vld4q_f32(from) };
+        [Self(v.0), Self(v.1), Self(v.2), Self(v.3)]
+    }
+    #[inline(always)]
+    unsafe fn store_by_four(v: [Self; 4], to: *mut f32) {
+        // SAFETY: the trait's promise, for 4·N elements.
+        unsafe { vst4q_f32(to, float32x4x4_t(v[0].0, v[1].0, v[2].0, v[3].0)) }
+    }
 }

@@ -4,7 +4,7 @@
 pub mod conv;
 #[path = "../../../src/cpu/isa.rs"]
 pub mod isa;
-#[path = "../../../src/cpu/lanes.rs"]
-mod lanes;
 #[path = "../../../src/cpu/pool/mod.rs"]
 pub mod pool;
+#[path = "../../../src/cpu/simd/mod.rs"]
+mod simd;
