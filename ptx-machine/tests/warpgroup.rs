@@ -1,4 +1,4 @@
-//! `wgmma` against plain products: types, swizzles, transposed factors, a factor in registers. Where
+//! `wgmma` against plain products: types, swizzles, transposed factors. Where
 //! values lie in shared memory is written here as the canonical layouts' shapes and strides.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

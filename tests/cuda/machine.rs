@@ -76,7 +76,9 @@ impl Gpu for OnMachine {
         Ok(self.0.memory().alloc(bytes))
     }
 
-    fn free(&self, _: u64) {}
+    fn free(&self, address: u64) {
+        self.0.memory().free(address).unwrap();
+    }
 
     fn write(&self, address: u64, bytes: &[u8]) -> Result<()> {
         self.0.memory().write(address, bytes).map_err(|e| Error::device(format!("{e:?}")))
