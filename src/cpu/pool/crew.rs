@@ -51,13 +51,14 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    /// Starts so many helpers.
+    /// Starts so many helpers and waits until all of them are up: what a thread allocates when it
+    /// starts is not taken later.
     pub fn new(helpers: usize) -> Result<Self> {
         let shared = Arc::new(Shared {
             number: AtomicUsize::new(0),
             job: UnsafeCell::new(None),
             next: AtomicUsize::new(0),
-            at_work: AtomicUsize::new(0),
+            at_work: AtomicUsize::new(helpers),
             closing: AtomicBool::new(false),
             panic: Mutex::new(None),
             posted: std::iter::repeat_with(Bell::default).take(helpers).collect(),
@@ -72,6 +73,7 @@ impl Crew {
                 .map_err(|e| Error::device(format!("cannot start {} threads: {e}", helpers + 1)))?;
             crew.helpers.push(helper);
         }
+        crew.shared.left.wait(|| crew.shared.at_work.load(SeqCst) == 0);
         Ok(crew)
     }
 
@@ -123,6 +125,7 @@ impl Shared {
             let number = self.number.load(SeqCst);
             (number % 2 == 1 && number != done).then_some(number)
         };
+        self.leave();
         loop {
             self.posted[index].wait(|| posted(done).is_some() || self.closing.load(SeqCst));
             if self.closing.load(SeqCst) {
@@ -136,9 +139,14 @@ impl Shared {
                 let job = unsafe { *self.job.get() };
                 job.filter(|job| index < job.helpers).iter().for_each(|job| self.work(job));
             }
-            if self.at_work.fetch_sub(1, SeqCst) == 1 {
-                self.left.ring();
-            }
+            self.leave();
+        }
+    }
+
+    /// Says that this helper is not at work any more.
+    fn leave(&self) {
+        if self.at_work.fetch_sub(1, SeqCst) == 1 {
+            self.left.ring();
         }
     }
 
