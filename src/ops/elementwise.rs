@@ -70,47 +70,33 @@ impl OpDef for Add {
     }
 }
 
-impl OpDef for Mul {
-    const NAME: &'static str = "mul";
-    const LIE: Lie = Lie::Any;
+/// Operators of two values of the same extents, element by element, without attributes.
+macro_rules! pairwise {
+    ($($op:ident $name:literal $map:expr),*) => {$(
+        impl OpDef for $op {
+            const NAME: &'static str = $name;
+            const LIE: Lie = Lie::Any;
 
-    fn infer(&self, ins: &[TensorSpec]) -> Result<TensorSpec> {
-        alike(ins)
-    }
+            fn infer(&self, ins: &[TensorSpec]) -> Result<TensorSpec> {
+                alike(ins)
+            }
 
-    fn reach(&self, _ins: &[TensorSpec], _out: &TensorSpec) -> Reach {
-        Reach::SAME
-    }
+            fn reach(&self, _ins: &[TensorSpec], _out: &TensorSpec) -> Reach {
+                Reach::SAME
+            }
 
-    fn lower(&self, ins: &[Layout], y: &Layout) -> Result<Vec<Call>> {
-        map_two(MapOp::Mul, [0.0; 2], ins, y)
-    }
+            fn lower(&self, ins: &[Layout], y: &Layout) -> Result<Vec<Call>> {
+                map_two($map, [0.0; 2], ins, y)
+            }
 
-    fn may_overwrite(&self, _input: usize) -> bool {
-        true
-    }
+            fn may_overwrite(&self, _input: usize) -> bool {
+                true
+            }
+        }
+    )*};
 }
 
-impl OpDef for Maximum {
-    const NAME: &'static str = "maximum";
-    const LIE: Lie = Lie::Any;
-
-    fn infer(&self, ins: &[TensorSpec]) -> Result<TensorSpec> {
-        alike(ins)
-    }
-
-    fn reach(&self, _ins: &[TensorSpec], _out: &TensorSpec) -> Reach {
-        Reach::SAME
-    }
-
-    fn lower(&self, ins: &[Layout], y: &Layout) -> Result<Vec<Call>> {
-        map_two(MapOp::Max, [0.0; 2], ins, y)
-    }
-
-    fn may_overwrite(&self, _input: usize) -> bool {
-        true
-    }
-}
+pairwise!(Mul "mul" MapOp::Mul, Maximum "maximum" MapOp::Max);
 
 impl OpDef for Scale {
     const NAME: &'static str = "scale";

@@ -64,17 +64,18 @@ def compare(name, program, threads):
     return difference
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(description, compare, cases):
+    """Runs the cases named on the command line, or all; exits with a message when one is over the bound."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", default=[])
     parser.add_argument("--swath", default="target/release/swath")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    worst = max(compare(name, options.swath, options.threads) for name in options.cases or CASES)
+    worst = max(compare(name, options.swath, options.threads) for name in options.cases or cases)
     if not worst <= BOUND:
         sys.exit(f"{worst:.2e} is over the bound of {BOUND:.0e}")
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, compare, CASES)

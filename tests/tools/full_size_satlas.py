@@ -5,10 +5,8 @@ Weights are filled by formula.py. Prints the largest difference over the output'
 above 1e-4; detections are compared as sets: same count and labels, boxes within 0.05 px, scores within 1e-4.
 Needs PyTorch and torchvision: full_size_satlas.py [--swath target/release/swath] [--threads N] [CASE…]
 """
-import argparse
 import pathlib
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -16,9 +14,10 @@ import numpy as np
 import torch
 
 from formula import fill, uniform
+from full_size import BOUND, main
 from satlas_networks import Features, Satlas
 
-BOUND, PIXELS = 1e-4, 0.05
+PIXELS = 0.05
 BACKBONES = ["swin_v2_t", "swin_v2_s", "swin_v2_b", "swin_t", "swin_s", "swin_b", "swin_l",
              "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 # name: (network, input extents, options that tensors do not tell)
@@ -84,17 +83,5 @@ def compare(name, program, threads):
     return worst
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", default=[])
-    parser.add_argument("--swath", default="target/release/swath")
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    worst = max(compare(name, options.swath, options.threads) for name in options.cases or CASES)
-    if not worst <= BOUND:
-        sys.exit(f"{worst:.2e} is over the bound of {BOUND:.0e}")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, compare, CASES)
