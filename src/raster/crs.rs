@@ -44,6 +44,11 @@ pub fn is_known(epsg: u32) -> bool {
     definition(epsg).is_some()
 }
 
+/// Whether coordinates of this system are longitude and latitude.
+pub fn is_degrees(epsg: u32) -> bool {
+    matches!(epsg, WGS84 | 4258 | 4269)
+}
+
 /// Reads `EPSG:32629`, `epsg:32629` or `32629`.
 ///
 /// # Errors

@@ -18,6 +18,7 @@ pub mod safe;
 pub mod scene;
 mod sink;
 pub mod tiff;
+pub mod vector;
 pub mod warp;
 mod window;
 
