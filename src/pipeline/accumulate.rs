@@ -227,15 +227,17 @@ fn add_to_block(
     let from_x = (part.x0 - origin.x0) as usize;
     let to_x = (part.x0 - sums.rect.x0) as usize;
     let wx = &wx[(part.x0 - active.x0) as usize..][..columns];
-    let inputs: Vec<usize> = (from_x..from_x + columns).map(|x| x / scale).collect();
+    let inputs = from_x / scale..(from_x + columns).div_ceil(scale);
     let mut weights = vec![0f32; columns];
     for y in part.y0..part.y1 {
         let from_y = (y - origin.y0) as usize;
         let to = (y - sums.rect.y0) as usize * sums.rect.width() + to_x;
         let row_weight = wy[(y - active.y0) as usize];
-        let valid = &output.valid[from_y / scale * output.tile.input.width()..];
-        for ((w, wx), input) in weights.iter_mut().zip(wx).zip(&inputs) {
-            *w = if valid[*input] != 0 { wx * row_weight } else { 0.0 };
+        weights.iter_mut().zip(wx).for_each(|(w, wx)| *w = wx * row_weight);
+        let valid = &output.valid[from_y / scale * output.tile.input.width()..][inputs.clone()];
+        if valid.contains(&0) {
+            let lacking = (from_x..).zip(&mut weights).filter(|(x, _)| valid[x / scale - inputs.start] == 0);
+            lacking.for_each(|(_, w)| *w = 0.0);
         }
         for band in 0..sums.bands {
             let values = &output.values[band * plane + from_y * origin.width() + from_x..][..columns];

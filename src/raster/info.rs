@@ -25,6 +25,11 @@ impl SampleType {
             Self::F64 => 8,
         }
     }
+
+    /// Whether infinities and NaN can be stored.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F16 | Self::F32 | Self::F64)
+    }
 }
 
 /// Pixel corner to world coordinates, in GDAL's order:

@@ -15,9 +15,15 @@ fn open(paths: &[PathBuf], band: &str) -> Series {
     Series::open(paths, SeriesOptions { bands: vec![band.into()], ..SeriesOptions::default() }).unwrap()
 }
 
-fn read(series: &Series, frame: usize, rect: Rect) -> Vec<f32> {
-    let (mut out, mut valid) = (vec![0.0; rect.area()], vec![0; rect.area()]);
+/// All bands of a window, `[band][y][x]`, and which of its pixels have data.
+fn values(series: &Series, frame: usize, rect: Rect) -> (Vec<f32>, Vec<u8>) {
+    let (mut out, mut valid) = (vec![0.0; series.bands().len() * rect.area()], vec![0; rect.area()]);
     series.read(frame, rect, &mut out, &mut valid).unwrap();
+    (out, valid)
+}
+
+fn read(series: &Series, frame: usize, rect: Rect) -> Vec<f32> {
+    let (out, valid) = values(series, frame, rect);
     assert!(valid.iter().all(|v| *v == 1), "the window lacks data");
     out
 }
@@ -29,7 +35,8 @@ fn image(product: &Path, band: &str) -> PathBuf {
     files.find(|f| f.to_str().unwrap().ends_with(&format!("_{band}.jp2"))).unwrap()
 }
 
-/// Runs one of GDAL's programs, whose output is a raw file of floats; `None` where it is not installed.
+/// Runs one of GDAL's programs, whose output is a raw file of floats, band after band; `None` where it is not
+/// installed.
 fn gdal(program: &str, arguments: &[&str], input: &Path) -> Option<Vec<f32>> {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out.bin");
@@ -129,4 +136,84 @@ fn reflectance_is_the_same_with_and_without_the_offset() {
         println!("{band}: {without} without the offset, {with} with it");
         assert!((without - with).abs() < 300.0, "{band}: {without} {with}");
     }
+}
+
+/// Columns and rows of the windows that [`a_whole_scene_equals_gdal`] looks at, as shares of the image: across the
+/// corner of four JPEG 2000 tiles in the middle, and in the last corner.
+const WINDOWS: [(f64, f64); 3] = [(0.0, 0.0), (0.4663, 0.4663), (1.0, 1.0)];
+
+/// Every band of both dates of `swath demo --size 10980 --dates 2 --all-bands --other-zone --scenes-only`, whose
+/// folder of scenes `SWATH_DEMO_SCENES` names: on their own grids the same numbers as GDAL's less the offset, the
+/// second date on the first one's grid where gdalwarp puts it. It takes an hour to make the scenes.
+#[test]
+#[ignore = "needs whole scenes: SWATH_DEMO_SCENES"]
+fn a_whole_scene_equals_gdal() {
+    let folder = std::env::var_os("SWATH_DEMO_SCENES").map(PathBuf::from).expect("SWATH_DEMO_SCENES");
+    let series = open(&[folder], "b02");
+    let paths: Vec<PathBuf> = series.frames().iter().map(|f| product_of(&f.files[0])).collect();
+    assert_eq!(paths.len(), 2);
+    const BANDS: [&str; 14] =
+        ["TCI", "B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"];
+    for band in BANDS {
+        for path in &paths {
+            let offset =
+                if band != "TCI" && path.to_str().unwrap().contains("_N0400_") { 1000.0 } else { 0.0 };
+            let alone = open(std::slice::from_ref(path), &band.to_lowercase());
+            for rect in windows(&alone) {
+                let corner =
+                    [rect.x0, rect.y0, rect.width() as i64, rect.height() as i64].map(|v| v.to_string());
+                let mut arguments = vec!["-srcwin"];
+                arguments.extend(corner.iter().map(String::as_str));
+                let stored = gdal("gdal_translate", &arguments, &image(path, band)).unwrap();
+                let wanted: Vec<f32> = stored.iter().map(|v| (v - offset).max(0.0)).collect();
+                let (ours, valid) = values(&alone, 0, rect);
+                assert!(valid.iter().filter(|v| **v == 1).count() > rect.area() / 2, "{band} lacks data");
+                let differ = (0..ours.len()).filter(|&i| valid[i % rect.area()] == 1 && ours[i] != wanted[i]);
+                assert_eq!(differ.count(), 0, "{band} of {}, {rect:?}", path.display());
+            }
+        }
+        let both = open(&paths, &band.to_lowercase());
+        let georef = both.grid().georef.clone().unwrap();
+        let offset = if band == "TCI" { 0.0 } else { 1000.0 };
+        let (mut compared, mut farthest, mut worst) = (0, 0.0_f64, 0.0_f32);
+        for rect in windows(&both) {
+            let (ours, valid) = values(&both, 1, rect);
+            if valid.iter().any(|v| *v == 0) {
+                continue;
+            }
+            let (west, north) = georef.transform.apply(rect.x0 as f64, rect.y0 as f64);
+            let (east, south) = georef.transform.apply(rect.x1 as f64, rect.y1 as f64);
+            let numbers = [west, south, east, north].map(|v| v.to_string());
+            let sides = [rect.width(), rect.height()].map(|v| v.to_string());
+            let srs = format!("EPSG:{}", georef.epsg);
+            let mut arguments =
+                vec!["-t_srs", &srs, "-r", "bilinear", "-et", "0", "-ts", &sides[0], &sides[1], "-te"];
+            arguments.extend(numbers.iter().map(String::as_str));
+            let theirs = gdal("gdalwarp", &arguments, &image(&paths[1], band)).unwrap();
+            let theirs: Vec<f32> = theirs.iter().map(|v| (v - offset).max(0.0)).collect();
+            let inner = Rect::of_size(rect.width(), rect.height());
+            let (dx, dy) = shift(&theirs[..rect.area()], &ours[..rect.area()], inner);
+            farthest = farthest.max(dx.hypot(dy));
+            worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(worst, f32::max);
+            compared += 1;
+        }
+        println!(
+            "{band}: {compared} windows in the other zone, at most {farthest:.5} pixels and {worst} apart"
+        );
+        assert!(compared > 0 && farthest < 0.01 && worst < 2.0, "{band}");
+    }
+}
+
+/// Windows of at most 300 pixels a side.
+fn windows(series: &Series) -> Vec<Rect> {
+    let (width, height) = (series.grid().width, series.grid().height);
+    let (w, h) = (width.min(300), height.min(300));
+    let at = |share: f64, room: usize| (share * room as f64) as i64;
+    WINDOWS.iter().map(|&(x, y)| Rect::at(at(x, width - w), at(y, height - h), w, h)).collect()
+}
+
+/// The folder of a product, from one of its images.
+fn product_of(image: &Path) -> PathBuf {
+    let safe = |p: &&Path| p.extension().is_some_and(|e| e == "SAFE");
+    image.ancestors().find(safe).unwrap().to_path_buf()
 }

@@ -156,8 +156,14 @@ impl Layer {
             }
         }
         valid.iter_mut().zip(lacking.iter()).for_each(|(v, l)| *v &= 1 - *l);
+        // Joint bands may have data beside one that is not a number.
+        let numbers = !self.file.joint || !self.file.source.info().sample.is_float();
+        let whole = numbers && !valid.contains(&0);
         for (plane, band) in planes.chunks_exact_mut(area).zip(bands) {
             let offset = band.radiometry.offset as f32;
+            if whole && offset == 0.0 {
+                continue;
+            }
             for (value, flag) in plane.iter_mut().zip(valid.iter()) {
                 let read = if offset == 0.0 { *value } else { (*value + offset).max(0.0) };
                 *value = if *flag == 0 || !read.is_finite() { 0.0 } else { read };

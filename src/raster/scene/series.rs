@@ -187,8 +187,14 @@ impl FrameSource for Series {
         valid.fill(1);
         self.read_layers(frame, rect, out, valid)
             .map_err(|e| e.while_doing(format!("date {label}, window {rect}")))?;
-        for plane in out.chunks_exact_mut(area) {
-            plane.iter_mut().zip(valid.iter()).filter(|(_, flag)| **flag == 0).for_each(|(v, _)| *v = 0.0);
+        if valid.contains(&0) {
+            for plane in out.chunks_exact_mut(area) {
+                plane
+                    .iter_mut()
+                    .zip(valid.iter())
+                    .filter(|(_, flag)| **flag == 0)
+                    .for_each(|(v, _)| *v = 0.0);
+            }
         }
         Ok(())
     }
