@@ -178,7 +178,7 @@ fn a_whole_scene_equals_gdal() {
         let (mut compared, mut farthest, mut worst) = (0, 0.0_f64, 0.0_f32);
         for rect in windows(&both) {
             let (ours, valid) = values(&both, 1, rect);
-            if valid.iter().any(|v| *v == 0) {
+            if valid.contains(&0) {
                 continue;
             }
             let (west, north) = georef.transform.apply(rect.x0 as f64, rect.y0 as f64);
