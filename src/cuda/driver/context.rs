@@ -162,8 +162,7 @@ impl Context {
 
     /// An error of the driver about this GPU.
     pub fn failed(&self, error: DriverError) -> Error {
-        let hint = "SWATH_CUDA_STEPS=1 names the kernel";
-        Error::device(format!("cuda:{} failed: {}; {hint}", self.index, name_of(error)))
+        Error::device(format!("cuda:{} failed: {}", self.index, name_of(error)))
     }
 
     pub fn out_of_memory(&self, error: DriverError, bytes: usize, whose: &str) -> Error {
@@ -180,9 +179,8 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if self.enter().is_err() {
-            return;
-        }
+        // A context that has failed is released like any other.
+        let _ = self.enter();
         let loaded = self.loaded.get_mut().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: streams and modules are this value's own, and nothing that uses them is left; a
         // failure to give them back changes nothing.

@@ -13,7 +13,7 @@ use cudarc::driver::sys;
 
 use super::context::{enqueue, Context};
 use crate::cuda::gpu::{Job, Stream};
-use crate::Result;
+use crate::{Error, Result};
 
 /// Says that kernels are launched one at a time.
 const STEPS: &str = "SWATH_CUDA_STEPS";
@@ -66,9 +66,9 @@ impl DriverStream {
                     .try_for_each(|(function, (_, launch))| enqueue(*function, launch, stream));
                 let graph = result::stream::end_capture(stream);
                 result::stream::destroy(stream)?;
-                recorded?;
                 let graph = graph?;
-                let exec = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
+                let flags = sys::CUgraphInstantiate_flags(0);
+                let exec = recorded.and_then(|()| result::graph::instantiate(graph, flags));
                 result::graph::destroy(graph)?;
                 exec
             }
@@ -97,6 +97,12 @@ impl DriverStream {
         }
     }
 
+    /// An error that came while the graph ran, from one of its kernels.
+    fn failed(&self, error: DriverError) -> Error {
+        let (error, kernels) = (self.context.failed(error), self.job.launches.len());
+        Error::device(format!("{error}, in one of {kernels} kernels; {STEPS}=1 names it"))
+    }
+
     /// The same, one launch at a time.
     fn step(&mut self) -> Result<()> {
         self.context.write(self.job.inputs.0, bytemuck::cast_slice(self.inputs.as_slice()))?;
@@ -115,7 +121,7 @@ impl Stream for DriverStream {
     fn start(&mut self) -> Result<()> {
         self.context.enter()?;
         match self.graph {
-            Some(graph) => self.enqueue_graph(graph).map_err(|e| self.context.failed(e)),
+            Some(graph) => self.enqueue_graph(graph).map_err(|e| self.failed(e)),
             None => self.step(),
         }
     }
@@ -123,7 +129,7 @@ impl Stream for DriverStream {
     fn wait(&mut self) -> Result<()> {
         self.context.enter()?;
         // SAFETY: the event lives as long as this value.
-        unsafe { result::event::synchronize(self.events[2]) }.map_err(|e| self.context.failed(e))
+        unsafe { result::event::synchronize(self.events[2]) }.map_err(|e| self.failed(e))
     }
 
     fn outputs(&self) -> &[f32] {
@@ -133,9 +139,7 @@ impl Stream for DriverStream {
 
 impl Drop for DriverStream {
     fn drop(&mut self) {
-        if self.context.enter().is_err() {
-            return;
-        }
+        let _ = self.context.enter();
         // SAFETY: graph and events are this value's own; the last run has ended before they go.
         unsafe {
             for event in self.events.iter().filter(|e| !e.is_null()) {
@@ -163,7 +167,7 @@ impl Pinned {
         let start = unsafe { result::malloc_host(bytes, 0) };
         let start = start.map_err(|e| context.out_of_memory(e, bytes, "pinned"))?.cast::<f32>();
         let Some(start) = NonNull::new(start) else {
-            return Err(crate::Error::device("the CUDA driver gave no pinned memory"));
+            return Err(Error::device("the CUDA driver gave no pinned memory"));
         };
         // SAFETY: the block has `len` elements.
         unsafe { start.as_ptr().write_bytes(0, len) };
@@ -196,9 +200,8 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if self.context.enter().is_ok() {
-            // SAFETY: allocated by `new`; the stream's drop has waited for copies.
-            let _ = unsafe { result::free_host(self.start.as_ptr().cast()) };
-        }
+        let _ = self.context.enter();
+        // SAFETY: allocated by `new`; the stream's drop has waited for copies.
+        let _ = unsafe { result::free_host(self.start.as_ptr().cast()) };
     }
 }
