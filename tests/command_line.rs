@@ -12,6 +12,7 @@ const COMMANDS: &[&[&str]] = &[
     &["info"],
     &["demo"],
     &["doctor"],
+    &["check"],
     &["weights"],
     &["weights", "inspect"],
     &["weights", "convert"],

@@ -1,15 +1,49 @@
-//! `swath doctor`: what this machine offers.
+//! `swath doctor`: what this machine offers, and whether its kernels compute what they should.
+
+use clap::Args as ClapArgs;
 
 use super::print::say;
 use crate::cpu::isa::Isa;
 use crate::cuda::driver::Driver;
-use crate::error::Result;
+use crate::cuda::Precision;
+use crate::engine::proof::Proof;
+use crate::engine::{DevicePick, Engine};
+use crate::error::{Error, Result};
 
-/// Prints processor, instruction set and devices.
+const EXAMPLES: &str = "\
+Examples:
+  swath doctor
+  swath doctor --kernels --device cuda
+  swath doctor --kernels=conv2d --device cuda:0:bf16";
+
+/// Says what this machine offers: processor, instruction set, memory, devices.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Run a device's kernels on small cases and compare with the reference; with a name, those that hold it. Ends
+    /// with exit code 6 when one disagrees.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    kernels: Option<String>,
+    /// Device whose kernels are run: auto, cpu, cuda or cuda:N at all precisions, cuda:N:bf16 (or f16, tf32) at one.
+    #[arg(long, default_value = "auto", requires = "kernels")]
+    device: DevicePick,
+    /// Threads (default: all).
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, requires = "kernels")]
+    threads: usize,
+}
+
+/// Runs the command.
 ///
 /// # Errors
-/// `Usage` or `Device` when `SWATH_ISA` names something this machine lacks.
-pub fn run() -> Result<()> {
+/// `Usage` or `Device` when `SWATH_ISA` names something this machine lacks; `Device` when kernels disagree.
+pub fn run(args: &Args) -> Result<()> {
+    match &args.kernels {
+        Some(pattern) => kernels(args.device, args.threads, pattern),
+        None => machine(),
+    }
+}
+
+fn machine() -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
     let openjpeg = if cfg!(feature = "openjpeg") { "built in" } else { "not built in" };
     say(&format!(
@@ -37,4 +71,43 @@ fn gpus() -> Result<String> {
 fn available() -> String {
     let names: Vec<_> = Isa::ALL.into_iter().filter(|i| i.is_available()).map(Isa::name).collect();
     names.join(", ")
+}
+
+/// Kernels against the reference; a GPU that was named without a precision at all it has.
+fn kernels(device: DevicePick, threads: usize, pattern: &str) -> Result<()> {
+    let picks = match device {
+        DevicePick::Cuda(_, Precision::F32) => Precision::ALL.map(|precision| device.at(precision)).to_vec(),
+        _ => vec![device],
+    };
+    let mut proofs = Vec::new();
+    for pick in picks {
+        proofs.extend(Engine::new(pick, threads)?.prove(pattern)?);
+    }
+    if proofs.is_empty() {
+        return Err(Error::usage(format!("{device} has no kernel whose name holds \"{pattern}\"")));
+    }
+    say(&table(&proofs))?;
+    let wrong: Vec<&str> = proofs.iter().filter(|p| !p.worst.agrees()).map(|p| p.entry).collect();
+    match wrong.is_empty() {
+        true => say(&format!("all {} kernels of {device} agree with the reference", proofs.len())),
+        false => Err(Error::device(format!(
+            "{} of {} kernels of {device} disagree with the reference: {}",
+            wrong.len(),
+            proofs.len(),
+            wrong.join(", ")
+        ))),
+    }
+}
+
+fn table(proofs: &[Proof]) -> String {
+    let width = proofs.iter().map(|p| p.entry.len()).max().unwrap_or(0);
+    let line = |p: &Proof| {
+        let word = if p.worst.agrees() { "agrees" } else { "DISAGREES" };
+        let (apart, allowed) = (p.worst.difference, p.worst.allowed);
+        format!(
+            "{word:<9} {:<width$} {:>4} cases, worst {apart:.1e}, {allowed:.1e} allowed ({})\n",
+            p.entry, p.cases, p.worst.case
+        )
+    };
+    proofs.iter().map(line).collect()
 }

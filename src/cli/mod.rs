@@ -1,5 +1,6 @@
 //! The command line: parses flags, calls the library, prints. One file a command.
 
+mod check;
 mod demo;
 mod doctor;
 mod exit;
@@ -37,8 +38,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Upscale(Box<upscale::Args>),
-    /// Says what this machine offers: processor, instruction set, memory, devices.
-    Doctor,
+    Doctor(doctor::Args),
+    Check(check::Args),
     Forward(forward::Args),
     Info(info::Args),
     Demo(demo::Args),
@@ -73,7 +74,8 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Upscale(args) => upscale::run(&args),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Forward(args) => forward::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Info(args) => info::run(&args),

@@ -59,6 +59,23 @@ impl fmt::Display for DevicePick {
 }
 
 impl DevicePick {
+    /// What convolutions may round their factors to.
+    pub fn precision(self) -> Precision {
+        match self {
+            Self::Cuda(_, precision) => precision,
+            Self::Auto | Self::Cpu | Self::Reference => Precision::F32,
+        }
+    }
+
+    /// The same device at another precision, where it has the choice.
+    #[must_use]
+    pub fn at(self, precision: Precision) -> Self {
+        match self {
+            Self::Cuda(index, _) => Self::Cuda(index, precision),
+            other => other,
+        }
+    }
+
     /// Opens the device on `threads` threads (0: as many as the processor has); never another
     /// device than the one asked for.
     ///

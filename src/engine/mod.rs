@@ -1,12 +1,16 @@
 //! From a weights file to a running network: opened, recognised, compiled for a size and a device.
 
+mod check;
 mod describe;
 mod detections;
 mod device;
 mod forward;
 mod model;
+pub mod proof;
 mod session;
+pub mod tolerance;
 
+pub use check::{check, Layer};
 pub use describe::Description;
 pub use device::DevicePick;
 pub use forward::{forward, input_size};

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::device::DevicePick;
 use super::model::LoadedModel;
+use super::proof::{prove, Proof};
+use crate::cuda::Precision;
 use crate::error::{Error, InFile, Result};
 use crate::models::{graph, InputSize, OUTPUT};
 use crate::passes;
@@ -13,6 +15,7 @@ use crate::tensor::Shape;
 /// A device, ready to compile networks for.
 pub struct Engine {
     device: Box<dyn Device>,
+    precision: Precision,
     pointwise: bool,
 }
 
@@ -28,7 +31,7 @@ impl Engine {
     /// # Errors
     /// `Device` when it cannot be had; never another device than the one asked for.
     pub fn new(pick: DevicePick, threads: usize) -> Result<Self> {
-        Ok(Self { device: pick.open(threads)?, pointwise: false })
+        Ok(Self { device: pick.open(threads)?, precision: pick.precision(), pointwise: false })
     }
 
     /// As [`Engine::new`], without kernels whose last bits depend on where in an image a pixel lies:
@@ -38,7 +41,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::new`].
     pub fn pointwise(pick: DevicePick, threads: usize) -> Result<Self> {
-        Ok(Self { device: pick.open_pointwise(threads)?, pointwise: true })
+        Ok(Self { device: pick.open_pointwise(threads)?, precision: pick.precision(), pointwise: true })
     }
 
     /// Whether it was made by [`Engine::pointwise`].
@@ -49,6 +52,19 @@ impl Engine {
     /// Name of the device.
     pub fn device_name(&self) -> &'static str {
         self.device.name()
+    }
+
+    /// What convolutions may round their factors to.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Runs the device's kernels whose names hold `pattern` on small cases and compares them with the reference.
+    ///
+    /// # Errors
+    /// As [`prove`].
+    pub fn prove(&self, pattern: &str) -> Result<Vec<Proof>> {
+        prove(self.device.as_ref(), self.precision, pattern)
     }
 
     /// What would run and how much memory it would take; nothing is allocated. The named

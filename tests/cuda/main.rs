@@ -15,4 +15,3 @@ mod machine;
 mod planted;
 mod proof;
 mod ptx;
-mod sweep;

@@ -1,12 +1,12 @@
 //! Bugs that the proof must find: every barrier and every wait of the convolutions, left out in turn.
 
 use swath::cuda::Precision;
+use swath::engine::proof::Case;
 use swath::graph::{Builder, Graph, Mode};
 use swath::ops::Conv2d;
 
 use crate::machine::{occurrences, Machine};
 use crate::proof::agree;
-use crate::sweep::{inputs, weights};
 
 /// A convolution of several stages and several blocks.
 fn convolution(c_out: usize) -> Graph {
@@ -28,8 +28,8 @@ fn what_orders_threads_is_missed_when_left_out() {
     let mut planted = 0;
     for (entry, c_out, precision) in entries {
         let graph = convolution(c_out);
-        let (store, x) = (weights(&graph), inputs(&graph));
-        let run = |machine| agree(machine, entry, &graph, &store, &x, precision);
+        let case = Case::new(entry, graph).unwrap();
+        let run = |machine| agree(machine, &case, precision);
         assert!(run(Machine::shared()).unwrap().contains(entry), "{entry} is not what is chosen");
         for instruction in ["bar.sync \t0;", "cp.async.wait_group 0;"] {
             for nth in 0..occurrences(entry, instruction).len() {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use swath::cuda::Precision;
 use swath::graph::{Builder, Graph, Mode};
-use swath::kernel::Accuracy;
 use swath::passes::optimise;
 use swath::plan::{compile, Device, Plan};
 
@@ -35,25 +35,7 @@ pub fn run(device: &dyn Device, graph: &Graph, golden: &Golden) -> (Vec<f32>, Ar
     (session.output(0).to_vec(), plan)
 }
 
-/// How far f32 may be from the exact result, relative to its range: what each step's contract allows.
+/// How far f32 may be from the exact result.
 pub fn tolerance(plan: &Plan) -> f32 {
-    let step = |accuracy| match accuracy {
-        Accuracy::Exact => 0.0,
-        Accuracy::Ulp(n) => n as f32,
-        Accuracy::Sum { k } => 4.0 * (k as f32).sqrt(),
-        Accuracy::Transcendental => 8.0,
-    };
-    let rounding_of_goldens = 1.0;
-    f32::EPSILON
-        * plan.steps.iter().map(|s| step(s.kernel.accuracy())).fold(rounding_of_goldens, |a, b| a + b)
-}
-
-/// Largest difference over the largest absolute value.
-pub fn difference(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    let range = b.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
-    a.iter().zip(b).map(|(a, b)| if a == b { 0.0 } else { (a - b).abs() }).fold(0.0, |m, d| {
-        assert!(!d.is_nan());
-        f32::max(m, d)
-    }) / range
+    swath::engine::tolerance::tolerance(&plan.steps, Precision::F32)
 }

@@ -9,8 +9,9 @@ mod golden;
 use std::collections::BTreeSet;
 
 use cases::CASES;
-use compare::{difference, graph, optimised, run, tolerance};
+use compare::{graph, optimised, run, tolerance};
 use swath::cpu::Cpu;
+use swath::engine::tolerance::difference;
 use swath::ops::Op;
 use swath::reference::Reference;
 

@@ -1,36 +1,70 @@
 //! Cases at the sizes where kernels change what they do: edges of tiles, blocks and warps.
 
-use swath::graph::{Builder, Graph, Mode, Var};
-use swath::kernel::resize::ResizeMode;
-use swath::ops::{Conv2d, ConvTranspose2d, Pool2d, WindowAttention};
-use swath::tensor::MemoryStore;
+use half::bf16;
 
-/// A graph of one network or layer.
-pub struct Sized {
+use crate::graph::{Builder, Graph, Mode, Var};
+use crate::kernel::resize::ResizeMode;
+use crate::ops::{Anchors, BoxDecode, Conv2d, ConvTranspose2d, Nms, Pool2d, RoiAlign, WindowAttention};
+use crate::passes;
+use crate::tensor::MemoryStore;
+use crate::Result;
+
+/// A graph of one layer or network, and what it is computed from.
+pub struct Case {
+    /// What it is.
     pub name: String,
+    /// Its graph, with one output.
     pub graph: Graph,
+    /// Its parameters.
+    pub weights: MemoryStore,
+    /// Its inputs.
+    pub inputs: Vec<Vec<f32>>,
 }
 
-fn case(name: impl Into<String>, build: impl for<'b> FnOnce(&'b Builder) -> Var<'b>) -> Sized {
-    let name = name.into();
-    let b = Builder::new(Mode::Infer);
-    let y = build(&b);
-    b.output("y", y);
-    let graph = b.finish().unwrap_or_else(|e| panic!("{name}: {e}"));
-    Sized { name, graph }
+impl Case {
+    /// A graph with parameters and inputs of noise, in numbers that bf16 holds.
+    ///
+    /// # Errors
+    /// `Shape` for a parameter that is declared with two shapes.
+    pub fn new(name: impl Into<String>, mut graph: Graph) -> Result<Self> {
+        let (weights, inputs) = (weights(&graph)?, inputs(&graph));
+        passes::optimise(&mut graph)?;
+        Ok(Self { name: name.into(), graph, weights, inputs })
+    }
+}
+
+/// Cases as they are written down; the first mistake is the result.
+struct Cases(Result<Vec<Case>>);
+
+impl Cases {
+    fn push(&mut self, name: impl Into<String>, build: impl for<'b> FnOnce(&'b Builder) -> Var<'b>) {
+        let Ok(all) = &mut self.0 else { return };
+        let name = name.into();
+        let b = Builder::new(Mode::Infer);
+        let y = build(&b);
+        b.output("y", y);
+        match b.finish().and_then(|graph| Case::new(&name, graph)) {
+            Ok(case) => all.push(case),
+            Err(e) => self.0 = Err(e.while_doing(name)),
+        }
+    }
 }
 
 /// All of them.
-pub fn cases() -> Vec<Sized> {
-    let mut all = Vec::new();
+///
+/// # Errors
+/// None for these.
+pub fn cases() -> Result<Vec<Case>> {
+    let mut all = Cases(Ok(Vec::new()));
     channels(&mut all);
     pixels(&mut all);
     halos(&mut all);
     geometry(&mut all);
     lines(&mut all);
     images(&mut all);
-    all.push(case("rrdb", |b| rrdb(b, 1, 8, 4)));
-    all
+    boxes(&mut all);
+    all.push("rrdb", |b| rrdb(b, 1, 8, 4));
+    all.0
 }
 
 fn conv<'b>(b: &'b Builder, x: Var<'b>, name: &str, c_out: usize, kernel: usize) -> Var<'b> {
@@ -40,51 +74,51 @@ fn conv<'b>(b: &'b Builder, x: Var<'b>, name: &str, c_out: usize, kernel: usize)
 }
 
 /// Channels about the 8 of a warp, the 32 and 64 of a block, and 16 terms of a stage.
-fn channels(all: &mut Vec<Sized>) {
+fn channels(all: &mut Cases) {
     for (c_in, c_out) in
         [(1, 1), (3, 7), (5, 8), (2, 9), (16, 31), (3, 32), (17, 33), (4, 64), (3, 65), (7, 130)]
     {
-        all.push(case(format!("conv {c_in} to {c_out}"), |b| {
+        all.push(format!("conv {c_in} to {c_out}"), |b| {
             let x = b.input("x", &[1, c_in, 5, 7]);
             conv(b, x, "conv", c_out, 3).leaky_relu(0.2)
-        }));
+        });
     }
 }
 
 /// Pixels about the 128 of a block, several images.
-fn pixels(all: &mut Vec<Sized>) {
+fn pixels(all: &mut Cases) {
     for (n, h, w) in [(1, 1, 1), (3, 1, 127), (2, 8, 16), (2, 3, 43), (1, 16, 17), (5, 2, 2)] {
         for c_out in [3, 12, 40] {
-            all.push(case(format!("conv {n} of {h}x{w} to {c_out}"), |b| {
+            all.push(format!("conv {n} of {h}x{w} to {c_out}"), |b| {
                 let x = b.input("x", &[n, 3, h, w]);
                 conv(b, x, "conv", c_out, 3).relu().add(conv(b, x, "other", c_out, 1))
-            }));
+            });
         }
     }
 }
 
 /// Pixels about the 8 rows of 32 columns of a block on matrix units, channels about its tiles and stages.
-fn halos(all: &mut Vec<Sized>) {
+fn halos(all: &mut Cases) {
     for (n, c_in, h, w, c_out) in
         [(1, 15, 7, 31, 33), (2, 16, 8, 32, 64), (1, 33, 9, 33, 96), (2, 20, 17, 65, 48), (1, 1, 16, 64, 128)]
     {
         for kernel in [1, 3] {
-            all.push(case(format!("halo {n} of {c_in}x{h}x{w} to {c_out} by {kernel}"), |b| {
+            all.push(format!("halo {n} of {c_in}x{h}x{w} to {c_out} by {kernel}"), |b| {
                 conv(b, b.input("x", &[n, c_in, h, w]), "conv", c_out, kernel).leaky_relu(0.2)
-            }));
+            });
         }
     }
-    all.push(case("halo enlarged", |b| {
+    all.push("halo enlarged", |b| {
         conv(b, b.input("x", &[1, 9, 6, 17]).upsample_nearest(2), "conv", 16, 3).sigmoid()
-    }));
-    all.push(case("halo unpadded", |b| {
+    });
+    all.push("halo unpadded", |b| {
         let (x, w) = (b.input("x", &[1, 5, 12, 36]), b.param("w", &[20, 5, 3, 3]));
         let y = x.conv2d(w, None, Conv2d::default()).prelu(b.param("s", &[20]));
         b.input("r", &[1, 20, 10, 34]).scaled_add(0.2, y)
-    }));
+    });
 }
 
-fn geometry(all: &mut Vec<Sized>) {
+fn geometry(all: &mut Cases) {
     let plain = Conv2d::default();
     let convs = [
         ("strided 7x7", [10, 6, 7, 7], Conv2d { stride: [2; 2], padding: [3; 2], ..plain }),
@@ -96,85 +130,110 @@ fn geometry(all: &mut Vec<Sized>) {
         ("wide padding", [3, 6, 2, 5], Conv2d { padding: [4, 6], ..plain }),
     ];
     for (name, w, conv) in convs {
-        all.push(case(format!("conv {name}"), |b| {
+        all.push(format!("conv {name}"), |b| {
             let (x, w) = (b.input("x", &[2, 6, 13, 18]), b.param("w", &w));
             x.conv2d(w, None, conv)
-        }));
+        });
     }
     for (c_out, kernel, stride, padding) in [(5, 4, 2, 1), (33, 2, 2, 0), (7, 5, 3, 1), (32, 3, 1, 1)] {
-        all.push(case(format!("transposed {kernel}x{kernel} by {stride}"), |b| {
+        all.push(format!("transposed {kernel}x{kernel} by {stride}"), |b| {
             let (x, w) = (b.input("x", &[2, 3, 7, 19]), b.param("w", &[3, c_out, kernel, kernel]));
             x.conv_transpose2d(w, Some(b.param("b", &[c_out])), ConvTranspose2d { stride, padding }).relu()
-        }));
+        });
     }
     for factor in [2, 3] {
-        all.push(case(format!("conv enlarged {factor}"), |b| {
+        all.push(format!("conv enlarged {factor}"), |b| {
             let x = b.input("x", &[2, 4, 5, 6]);
             conv(b, x.upsample_nearest(factor), "conv", 10, 3).sigmoid()
-        }));
+        });
     }
 }
 
 /// Lines and rows about the 32 lanes of a warp and the 128 threads of a block.
-fn lines(all: &mut Vec<Sized>) {
+fn lines(all: &mut Cases) {
     for (rows, n) in [(1, 1), (3, 31), (5, 32), (2, 33), (40, 65), (130, 5)] {
-        all.push(case(format!("softmax {rows}x{n}"), |b| b.input("x", &[rows, n]).softmax(1)));
-        all.push(case(format!("softmax of columns {rows}x{n}"), |b| b.input("x", &[rows, n]).softmax(0)));
-        all.push(case(format!("layer norm {rows}x{n}"), |b| {
+        all.push(format!("softmax {rows}x{n}"), |b| b.input("x", &[rows, n]).softmax(1));
+        all.push(format!("softmax of columns {rows}x{n}"), |b| b.input("x", &[rows, n]).softmax(0));
+        all.push(format!("layer norm {rows}x{n}"), |b| {
             let x = b.input("x", &[rows, n]);
             x.layer_norm(b.param("w", &[n]), b.param("b", &[n]), 1e-5)
-        }));
-        all.push(case(format!("largest {rows}x{n}"), |b| b.input("x", &[rows, n]).max(0)));
-        all.push(case(format!("median {rows}x{n}"), |b| b.input("x", &[rows, n]).median(1)));
-        all.push(case(format!("mean {rows}x{n}"), |b| b.input("x", &[rows, n]).mean(0)));
+        });
+        all.push(format!("largest {rows}x{n}"), |b| b.input("x", &[rows, n]).max(0));
+        all.push(format!("median {rows}x{n}"), |b| b.input("x", &[rows, n]).median(1));
+        all.push(format!("mean {rows}x{n}"), |b| b.input("x", &[rows, n]).mean(0));
         for k in [1, 16, 17] {
-            all.push(case(format!("linear {rows}x{k} to {n}"), |b| {
+            all.push(format!("linear {rows}x{k} to {n}"), |b| {
                 let x = b.input("x", &[rows, k]);
                 x.linear(b.param("w", &[n, k]), Some(b.param("b", &[n]))).gelu()
-            }));
+            });
         }
     }
-    all.push(case("linear 33x7 to 129", |b| {
+    all.push("linear 33x7 to 129", |b| {
         let (x, w) = (b.input("x", &[33, 7]), b.param("w", &[129, 7]));
         x.linear(w, None).relu()
-    }));
+    });
     for (heads, window, shift, cosine) in [(3, 4, 2, true), (2, 6, 0, false), (1, 7, 3, false)] {
-        all.push(case(format!("attention {heads} heads, window {window}"), |b| {
+        all.push(format!("attention {heads} heads, window {window}"), |b| {
             let dim = 5;
             let x = b.input("x", &[2, 9, 10, 3 * heads * dim]);
             let side = 2 * window - 1;
             let (pad, bias) = (b.param("pad", &[3 * heads * dim]), b.param("bias", &[heads, side * side]));
             let scale = cosine.then(|| b.param("scale", &[heads]));
             x.window_attention(WindowAttention { heads, window, shift, cosine }, pad, bias, scale)
-        }));
+        });
     }
 }
 
-fn images(all: &mut Vec<Sized>) {
+fn images(all: &mut Cases) {
     for mode in [ResizeMode::Nearest, ResizeMode::Bilinear, ResizeMode::Bicubic] {
         for size in [[1, 1], [7, 129], [40, 3]] {
-            all.push(case(format!("{mode:?} to {size:?}"), |b| {
-                b.input("x", &[2, 3, 9, 20]).resize(mode, size)
-            }));
+            all.push(format!("{mode:?} to {size:?}"), |b| b.input("x", &[2, 3, 9, 20]).resize(mode, size));
         }
     }
-    all.push(case("kornia", |b| b.input("x", &[2, 3, 37, 41]).resize_kornia([9, 10])));
+    all.push("kornia", |b| b.input("x", &[2, 3, 37, 41]).resize_kornia([9, 10]));
     for kernel in [2, 5] {
         let windows = Pool2d { stride: [2, 3], padding: [kernel / 2; 2], ..Pool2d::square(kernel) };
-        all.push(case(format!("max pool {kernel}"), |b| b.input("x", &[2, 3, 11, 140]).max_pool2d(windows)));
-        all.push(case(format!("mean pool {kernel}"), |b| b.input("x", &[2, 3, 11, 140]).avg_pool2d(windows)));
+        all.push(format!("max pool {kernel}"), |b| b.input("x", &[2, 3, 11, 140]).max_pool2d(windows));
+        all.push(format!("mean pool {kernel}"), |b| b.input("x", &[2, 3, 11, 140]).avg_pool2d(windows));
     }
-    all.push(case("shuffles", |b| {
+    all.push("shuffles", |b| {
         let x = b.input("x", &[3, 18, 5, 7]).pixel_shuffle(3);
         x.permute(&[3, 0, 2, 1]).relu().permute(&[1, 3, 2, 0]).pixel_shuffle(1).sigmoid()
-    }));
-    all.push(case("maps", |b| {
+    });
+    all.push("maps", |b| {
         let x = b.input("x", &[2, 3, 130, 5]);
         let slopes = b.param("s", &[3]);
         let norm = |name: &str| b.param(name, &[3]);
         let y = x.prelu(slopes).mul(x.gelu()).maximum(x.scale(0.5));
         y.batch_norm(norm("weight"), norm("bias"), norm("mean"), norm("var"), 1e-5).slice(3, 1..4).sigmoid()
-    }));
+    });
+}
+
+/// A detector's steps: boxes decoded from anchors, those that stand apart, their share of two maps.
+fn boxes(all: &mut Cases) {
+    let nms = Nms { iou: 0.3, score_above: 0.1, min_side: 0.5, capacity: 33 };
+    all.push("boxes decoded", decoded);
+    all.push("boxes suppressed", |b| decoded(b).nms(Nms { capacity: 200, ..nms }));
+    all.push("boxes pooled", |b| {
+        let maps = [b.input("fine", &[2, 5, 20, 24]), b.input("coarse", &[2, 5, 10, 12])];
+        decoded(b).nms(nms).roi_align(&maps, RoiAlign { size: 3, samples: 2, image: [40, 48] })
+    });
+    for (rows, m, k) in [(2, 1, 1), (3, 33, 32), (1, 300, 129)] {
+        all.push(format!("best {k} of {rows}x{m}"), |b| b.input("x", &[rows, m]).top_k(k));
+        all.push(format!("entries of {rows}x{m}"), |b| {
+            let index = b.input("x", &[rows, m]).top_k(k);
+            b.input("table", &[rows, m, 7]).gather(index)
+        });
+    }
+}
+
+/// Boxes of the 90 anchors of two images, in two classes.
+fn decoded(b: &Builder) -> Var<'_> {
+    let cell = [[-4.0, -2.0, 4.0, 2.0], [-3.0, -3.0, 3.0, 3.0], [-2.0, -6.0, 2.0, 6.0]];
+    let decode = BoxDecode { first: 1, label: 0, weights: [10.0, 10.0, 5.0, 5.0], size: [40, 48] };
+    let anchors = b.constant(Anchors { map: [5, 6], stride: [8, 8], cell });
+    let scores = b.input("scores", &[2, 90, 3]).softmax(2);
+    anchors.box_decode(b.input("deltas", &[2, 90, 12]), scores, decode)
 }
 
 /// A whole network: dense blocks in slabs, residuals three deep, two enlargements.
@@ -208,7 +267,7 @@ fn dense_block<'b>(b: &'b Builder, x: Var<'b>, growth: usize, name: &str) -> Var
 fn noise(seed: usize, n: usize, factor: f32) -> Vec<f32> {
     let mut state = (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     // Numbers that bf16 holds, so that rounding to it changes nothing.
-    let coarse = |v: f32| half::bf16::from_f32(v).to_f32();
+    let coarse = |v: f32| bf16::from_f32(v).to_f32();
     let next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         coarse(((state >> 40) as f32 / (1u32 << 23) as f32 - 1.0) * factor)
@@ -217,7 +276,7 @@ fn noise(seed: usize, n: usize, factor: f32) -> Vec<f32> {
 }
 
 /// Weights that keep values about as large as they come.
-pub fn weights(graph: &Graph) -> MemoryStore {
+fn weights(graph: &Graph) -> Result<MemoryStore> {
     let mut store = MemoryStore::new();
     for (k, (name, value)) in graph.params().enumerate() {
         let shape = value.spec.shape;
@@ -226,13 +285,13 @@ pub fn weights(graph: &Graph) -> MemoryStore {
         if name.ends_with("var") {
             data.iter_mut().for_each(|v| *v = v.abs() + 0.5);
         }
-        store.insert(name, &shape, data).unwrap();
+        store.insert(name, &shape, data)?;
     }
-    store
+    Ok(store)
 }
 
 /// One tensor of noise per input.
-pub fn inputs(graph: &Graph) -> Vec<Vec<f32>> {
+fn inputs(graph: &Graph) -> Vec<Vec<f32>> {
     let shapes = graph.inputs.iter().map(|id| graph.value(*id).spec.shape.numel());
     shapes.enumerate().map(|(k, n)| noise(1000 + k, n, 2.0)).collect()
 }
