@@ -25,10 +25,12 @@ const ORDER: &[&str] = &[
     "models",
     "tile",
     "raster",
+    "dataset",
     "demo",
     "metrics",
     "engine",
     "pipeline",
+    "evaluation",
     "cli",
 ];
 
@@ -57,8 +59,26 @@ const BLIND: &[(&str, &[&str])] = &[
     ("models", &["memory", "passes", "plan", "reference", "cpu", "cuda"]),
     ("tile", NETWORKS),
     ("raster", NETWORKS),
+    (
+        "dataset",
+        &[
+            "tensor",
+            "memory",
+            "kernel",
+            "ops",
+            "graph",
+            "passes",
+            "plan",
+            "reference",
+            "cpu",
+            "cuda",
+            "weights",
+        ],
+    ),
     ("demo", NETWORKS),
+    ("metrics", NETWORKS),
     ("pipeline", &["memory", "kernel", "ops", "graph", "passes", "plan", "reference", "cpu", "cuda"]),
+    ("evaluation", &["memory", "kernel", "ops", "graph", "passes", "plan", "reference", "cpu", "cuda"]),
 ];
 
 /// Files and folders that may hold `unsafe`: maps of files, the arena, kernels, the CUDA driver, the JP2 binding.

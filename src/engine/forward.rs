@@ -2,7 +2,7 @@
 
 use super::detections;
 use super::model::LoadedModel;
-use super::session::Engine;
+use super::session::{Engine, Session};
 use crate::error::{Error, Result};
 use crate::models::{Frames, InputSize, InputSpec};
 use crate::util::npy::Array;
@@ -22,6 +22,14 @@ pub fn forward(
     let size = input_size(model, &input.shape)?;
     let mut session = engine.compile(model, size, taps, budget)?;
     session.run(&input.data)?;
+    results(&session)
+}
+
+/// Every output of a run by name, detections as one list per image.
+///
+/// # Errors
+/// None for what networks give.
+pub fn results(session: &Session) -> Result<Vec<(String, Array)>> {
     let outputs = session.outputs();
     let arrays = outputs.map(|(name, shape, data)| (name.to_string(), Array { shape, data: data.to_vec() }));
     detections::apart(arrays.collect())

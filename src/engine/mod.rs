@@ -13,7 +13,7 @@ pub mod tolerance;
 pub use check::{check, Layer};
 pub use describe::Description;
 pub use device::DevicePick;
-pub use forward::{forward, input_size};
+pub use forward::{forward, input_size, results};
 pub use model::{LoadedModel, ModelOptions, CONFIG_KEY, FAMILY_KEY, SOURCE_KEY};
 pub use session::{Engine, Session};
 

@@ -22,7 +22,7 @@ pub use highresnet::HighResNet;
 pub use options::{Options, Origin};
 pub use resnet::{ResNet, ResNetLayer};
 pub use rrdbnet::RrdbNet;
-pub use satlas::{Aggregation, Backbone, Fpn, Head, HeadKind, Satlas, Task, Upsample};
+pub use satlas::{known_task, Aggregation, Backbone, Fpn, Head, HeadKind, KnownTask, Satlas, Task, Upsample};
 pub use spec::{Band, Frames, InputSpec, OutputSpec, Overlap, Scaling};
 pub use srcnn::Srcnn;
 pub use swin::{Swin, SwinStage};

@@ -12,6 +12,7 @@ mod info;
 pub mod jp2;
 mod open;
 mod outlook;
+mod picture;
 pub mod png;
 mod png_out;
 pub mod safe;
@@ -28,6 +29,7 @@ pub use frames::{FrameInfo, FrameSource, Grid, ReadStats};
 pub use info::{BandInfo, GeoTransform, Georef, RasterInfo, SampleType};
 pub use open::{open, open_path, Jp2Decoder, Limits, OpenOptions};
 pub use outlook::{BlockRange, Outlook};
+pub use picture::Picture;
 pub use png_out::{PngWriter, MAX_PNG_PIXELS};
 pub use sink::{BlockSink, Progress, Summary};
 

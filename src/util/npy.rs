@@ -180,17 +180,39 @@ fn parse_header(header: &str) -> Result<(Element, Shape)> {
 /// # Errors
 /// `Io` from the sink.
 pub fn write_to(sink: &mut impl Write, shape: &[usize], data: &[f32]) -> std::io::Result<()> {
+    write_header(sink, "<f4", shape)?;
+    write_elements(sink, data, |v| v.to_le_bytes())
+}
+
+/// Writes one array of unsigned 64-bit numbers as `.npy`.
+///
+/// # Errors
+/// `Io` from the sink.
+pub fn write_u64_to(sink: &mut impl Write, shape: &[usize], data: &[u64]) -> std::io::Result<()> {
+    write_header(sink, "<u8", shape)?;
+    write_elements(sink, data, |v| v.to_le_bytes())
+}
+
+fn write_header(sink: &mut impl Write, descr: &str, shape: &[usize]) -> std::io::Result<()> {
     let dims: Vec<String> = shape.iter().map(|d| format!("{d},")).collect();
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", dims.join(" "));
+    let mut header =
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}", dims.join(" "));
     // Magic, version and length take ten bytes; data starts at a multiple of 64.
     let padded = (header.len() + 11).next_multiple_of(64) - 10;
     header.push_str(&" ".repeat(padded - 1 - header.len()));
     header.push('\n');
     sink.write_all(b"\x93NUMPY\x01\x00")?;
     sink.write_all(&(header.len() as u16).to_le_bytes())?;
-    sink.write_all(header.as_bytes())?;
+    sink.write_all(header.as_bytes())
+}
+
+fn write_elements<T, const N: usize>(
+    sink: &mut impl Write,
+    data: &[T],
+    bytes: fn(&T) -> [u8; N],
+) -> std::io::Result<()> {
     for part in data.chunks(1 << 14) {
-        let bytes: Vec<u8> = part.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bytes: Vec<u8> = part.iter().flat_map(bytes).collect();
         sink.write_all(&bytes)?;
     }
     Ok(())

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod fixtures;
+mod metrics;
 mod package;
 mod parts;
 mod weights;

@@ -64,7 +64,7 @@ def compare(name, program, threads):
     return difference
 
 
-def main(description, compare, cases):
+def main(description, compare, cases, bound=BOUND):
     """Runs the cases named on the command line, or all; exits with a message when one is over the bound."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", default=[])
@@ -73,8 +73,8 @@ def main(description, compare, cases):
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     worst = max(compare(name, options.swath, options.threads) for name in options.cases or cases)
-    if not worst <= BOUND:
-        sys.exit(f"{worst:.2e} is over the bound of {BOUND:.0e}")
+    if not worst <= bound:
+        sys.exit(f"{worst:.3g} is over the bound of {bound:.3g}")
 
 
 if __name__ == "__main__":

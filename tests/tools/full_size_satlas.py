@@ -18,6 +18,8 @@ from full_size import BOUND, main
 from satlas_networks import Features, Satlas
 
 PIXELS = 0.05
+# A comparison of fewer detections shows little.
+FEWEST = 100
 BACKBONES = ["swin_v2_t", "swin_v2_s", "swin_v2_b", "swin_t", "swin_s", "swin_b", "swin_l",
              "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 # name: (network, input extents, options that tensors do not tell)
@@ -74,6 +76,7 @@ def compare(name, program, threads):
     if "head0_img0_boxes" in got:
         pixels, scores = compare_detections(detections("head0_img0", got), detections("head0_img0", expected))
         assert pixels <= PIXELS, f"{pixels} px"
+        assert len(got["head0_img0_labels"]) >= FEWEST, f"{len(got['head0_img0_labels'])} detections"
         said, worst = f"{len(got['head0_img0_labels'])} detections off by {pixels:.1e} px, {scores:.1e}", scores
     else:
         ranges = {k: float(np.abs(got[k] - v).max() / (v.max() - v.min())) for k, v in expected.items()}

@@ -13,7 +13,7 @@ pub use aggregation::Aggregation;
 pub use config::read as read_config;
 pub use heads::{Head, HeadKind};
 pub use neck::{Fpn, Upsample};
-pub use tasks::Task;
+pub use tasks::{known as known_task, Known as KnownTask, Task};
 
 use std::collections::BTreeSet;
 
