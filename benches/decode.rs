@@ -17,7 +17,11 @@ use std::time::Instant;
 use criterion::{criterion_group, Criterion, Throughput};
 use rayon::prelude::*;
 use swath::demo::{make, DemoSpec};
-use swath::pipeline::{stream, InputLayout, OutputKind, Progress, ProgressMode, StreamSpec, TileNet};
+use swath::models::Scaling;
+use swath::pipeline::{
+    stream, ChannelScale, Encoding, InputLayout, Layer, OutputKind, Progress, ProgressMode, StreamSpec,
+    TileNet,
+};
 use swath::raster::jp2::encode::{encode, EncodeSpec};
 use swath::raster::scene::{Series, SeriesOptions};
 use swath::raster::{
@@ -152,9 +156,8 @@ fn through_stream(path: &Path, tile: usize, decoder: Jp2Decoder) {
     let folder = tempfile::tempdir().unwrap();
     let spec = StreamSpec {
         grid,
-        input: InputLayout { frames: 1, bands: vec![(1.0 / 255.0, f32::INFINITY); 3], bright: 217.0 },
+        input: InputLayout { frames: 1, channels: vec![ChannelScale::of(Scaling::BYTES); 3], bright: 217.0 },
         bands: 1,
-        kind: OutputKind::U8,
         block: 512,
         seed: 0,
         batch: 1,
@@ -163,7 +166,9 @@ fn through_stream(path: &Path, tile: usize, decoder: Jp2Decoder) {
         scratch: folder.path().join("scratch"),
         seams: false,
     };
-    stream(&series, &mut net, &Nowhere, &spec, &progress, &AtomicBool::new(false)).unwrap();
+    let layer = Layer { sink: &Nowhere, encoding: Encoding::Numbers { kind: OutputKind::U8, one: 1.0 } };
+    let stop = AtomicBool::new(false);
+    stream(&series, &mut net, &[layer], &mut |_| (), &spec, &progress, &stop).unwrap();
     let stats = series.stats();
     println!(
         "{:<28} {} blocks, {} again, cache at most {} of {} MiB",

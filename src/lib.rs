@@ -3,9 +3,9 @@
 //! The crate is built in floors; a module may use those listed before it, never those after:
 //! `error tensor util memory kernel ops graph passes plan` (what is computed, and where it lies),
 //! `reference cpu cuda` (devices that run plans), `weights models` (names and networks),
-//! `tile raster` (geometry and pixels), `dataset` (labelled examples in files), `demo` (a procedural series, above
-//! tiles and rasters only), `metrics` (scores of numbers), then `engine`, `pipeline`, `evaluation` and `cli`, which
-//! compose them.
+//! `tile detect raster` (geometry, boxes and pixels), `dataset` (labelled examples in files), `demo` (a procedural
+//! series, above tiles and rasters only), `metrics` (scores of numbers), then `engine`, `pipeline`, `evaluation` and
+//! `cli`, which compose them.
 //! `docs/architecture.md` is the floor plan.
 
 pub mod cli;
@@ -13,6 +13,7 @@ pub mod cpu;
 pub mod cuda;
 pub mod dataset;
 pub mod demo;
+pub mod detect;
 pub mod engine;
 pub mod error;
 pub mod evaluation;

@@ -24,6 +24,7 @@ const ORDER: &[&str] = &[
     "weights",
     "models",
     "tile",
+    "detect",
     "raster",
     "dataset",
     "demo",
@@ -58,6 +59,7 @@ const BLIND: &[(&str, &[&str])] = &[
     ("weights", &["memory", "kernel", "ops", "graph", "passes", "plan", "reference", "cpu", "cuda"]),
     ("models", &["memory", "passes", "plan", "reference", "cpu", "cuda"]),
     ("tile", NETWORKS),
+    ("detect", NETWORKS),
     ("raster", NETWORKS),
     (
         "dataset",

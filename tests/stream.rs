@@ -7,7 +7,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Mutex;
 
-use swath::pipeline::{stream, InputLayout, OutputKind, Progress, ProgressMode, StreamSpec, TileNet};
+use swath::pipeline::{
+    stream, ChannelScale, Encoding, InputLayout, Layer, OutputKind, Progress, ProgressMode, StreamSpec,
+    TileNet,
+};
 use swath::raster::{
     self, Block, BlockSink, FrameInfo, FrameSource, Grid, ReadStats, SampleType, Samples, Summary,
 };
@@ -168,9 +171,12 @@ fn spec(source: &Source, tile: usize, overlap: usize, blend: Blend, dir: &std::p
     let tiles = TileSpec { tile, overlap, align: 1, blend, scale: SCALE, strip: 100 };
     StreamSpec {
         grid: TileGrid::new(source.grid.width, source.grid.height, tiles).unwrap(),
-        input: InputLayout { frames: 2, bands: vec![(0.01, 10.0)], bright: 1e9 },
+        input: InputLayout {
+            frames: 2,
+            channels: vec![ChannelScale { zero: 0.0, gain: 0.01, least: 0.0, most: 10.0 }],
+            bright: 1e9,
+        },
         bands: 1,
-        kind: OutputKind::F32,
         block: BLOCK,
         seed: 1,
         batch: BATCH,
@@ -186,7 +192,8 @@ fn run(source: &Source, spec: &StreamSpec, sink: &Memory, stop: &AtomicBool) -> 
     let (input, output) = (vec![0.0; BATCH * 2 * w * h], vec![0.0; BATCH * w * h * SCALE * SCALE]);
     let mut net = Box3 { side: (w, h), input, output };
     let progress = Progress::new(ProgressMode::None, "tiles", spec.grid.len() as u64);
-    stream(source, &mut net, sink, spec, &progress, stop).map(|report| report.tiles)
+    let layer = Layer { sink, encoding: Encoding::Numbers { kind: OutputKind::F32, one: 1.0 } };
+    stream(source, &mut net, &[layer], &mut |_| (), spec, &progress, stop).map(|report| report.tiles)
 }
 
 fn floats(block: &Block) -> &[f32] {

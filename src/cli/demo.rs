@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
+use super::flags::RunArgs;
 use super::interrupt::stop_flag;
 use super::model::{open_builtin, BUILTIN};
 use super::print::say;
-use super::upscale;
+use super::report::summary;
 use crate::demo::{self, report, DemoSpec, Made};
 use crate::error::{Error, InFile, Result};
-use crate::pipeline::{Progress, Upscale, UpscaleOptions};
+use crate::pipeline::{upscale, JobOptions, Progress, UpscaleOptions};
 use crate::raster::scene::{Series, SeriesOptions};
 use crate::raster::FrameSource;
 use crate::tile::Rect;
@@ -40,7 +41,7 @@ pub struct Args {
     #[arg(long)]
     scenes_only: bool,
     #[command(flatten)]
-    run: upscale::RunArgs,
+    run: RunArgs,
 }
 
 /// Runs the command.
@@ -60,15 +61,14 @@ pub fn run(args: &Args) -> Result<()> {
     if args.scenes_only {
         return scenes.iter().try_for_each(|p| say(&p.display().to_string()));
     }
-    let options = UpscaleOptions {
-        overwrite: true,
-        device: args.run.device(),
-        ..UpscaleOptions::new(scenes, args.output.join("upscaled.tif"), args.run.memory(), args.run.threads())
-    };
+    let defaults =
+        UpscaleOptions::new(scenes, args.output.join("upscaled.tif"), args.run.memory(), args.run.threads());
+    let job = JobOptions { overwrite: true, device: args.run.device(), ..defaults.job };
+    let options = UpscaleOptions { job, ..defaults };
     let model = open_builtin()?;
-    let job = Upscale::prepare(&options, &model)?;
-    let report = job.run(args.run.progress(), &stop)?;
-    say(&format!("{}: {}", options.output.display(), upscale::summary(&job, &report)))?;
+    let job = upscale(&options, &model)?;
+    let report = job.run(&mut |_| (), args.run.progress(), &stop)?;
+    say(&format!("{}: {}", options.output.display(), summary(&job, &report)))?;
 
     let window = report::window(&spec);
     let ours = read_result(&options.output, window.scale_up(job.grid().spec().scale as i64))?;

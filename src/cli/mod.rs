@@ -2,14 +2,20 @@
 
 mod check;
 mod demo;
+mod detect;
 mod doctor;
 mod exit;
+mod flags;
 mod forward;
 mod info;
 mod interrupt;
+mod map;
 mod model;
 mod print;
+mod regress;
+mod report;
 mod run_file;
+mod segment;
 mod upscale;
 pub mod values;
 mod weights;
@@ -38,6 +44,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Upscale(Box<upscale::Args>),
+    Detect(Box<detect::Args>),
+    Segment(Box<segment::Args>),
+    Regress(Box<regress::Args>),
     Doctor(doctor::Args),
     Check(check::Args),
     Forward(forward::Args),
@@ -74,6 +83,9 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Upscale(args) => upscale::run(&args),
+        Command::Detect(args) => detect::run(&args),
+        Command::Segment(args) => segment::run(&args),
+        Command::Regress(args) => regress::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Forward(args) => forward::run(&args),

@@ -1,21 +1,18 @@
 //! `swath upscale`: the main job.
 
 mod chips;
-mod flags;
-mod report;
 
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
+use super::flags::{job_options, InputArgs, RasterArgs, RunArgs, SeamArgs, TalkArgs, TilingArgs, TypeArg};
 use super::interrupt::stop_flag;
 use super::model::ModelArgs;
 use super::print::say;
+use super::report::{outline, summary};
 use crate::error::Result;
-use crate::pipeline::{OverlapChoice, Upscale, UpscaleOptions};
-pub use flags::RunArgs;
-use flags::{InputArgs, ResultArgs, TalkArgs, TilingArgs};
-pub use report::summary;
+use crate::pipeline::{upscale, JobOptions, UpscaleOptions};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +48,12 @@ pub struct Args {
     #[command(flatten)]
     tiling: TilingArgs,
     #[command(flatten)]
-    result: ResultArgs,
+    seams: SeamArgs,
+    /// Sample type: u8 = 255 v, u16 = 10000 v, f32 = the network's own numbers.
+    #[arg(long, value_enum, default_value_t = TypeArg::U8, help_heading = "Result")]
+    r#type: TypeArg,
+    #[command(flatten)]
+    raster: RasterArgs,
     #[command(flatten)]
     run: RunArgs,
     #[command(flatten)]
@@ -60,27 +62,14 @@ pub struct Args {
 
 impl Args {
     fn options(&self) -> Result<UpscaleOptions> {
+        let job = job_options(&self.scenes, &self.input, &self.tiling, Some(&self.seams), &self.run)?;
         Ok(UpscaleOptions {
-            series: self.input.series()?,
-            tile: self.tiling.tile,
-            overlap: self.tiling.overlap.unwrap_or(OverlapChoice::Family),
-            blend: self.tiling.blend.into(),
-            seed: self.tiling.seed,
-            kind: self.result.r#type.into(),
-            compression: self.result.compress.into(),
-            compression_level: self.result.compress_level,
-            mask: self.result.mask,
-            device: self.run.device(),
-            resume: self.result.resume,
-            overwrite: self.result.overwrite,
-            seams: self.tiling.seam_report,
-            choices: self.tiling.choices.clone(),
-            ..UpscaleOptions::new(
-                self.scenes.clone(),
-                self.output.clone(),
-                self.run.memory(),
-                self.run.threads(),
-            )
+            job: JobOptions { resume: self.raster.resume, overwrite: self.raster.overwrite, ..job },
+            output: self.output.clone(),
+            kind: self.r#type.into(),
+            compression: self.raster.compress.into(),
+            compression_level: self.raster.compress_level,
+            mask: self.raster.mask,
         })
     }
 }
@@ -95,16 +84,16 @@ pub fn run(args: &Args) -> Result<()> {
         return chips::run(args, folder);
     }
     let options = args.options()?;
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global();
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(options.job.threads).build_global();
     let model = args.model.open()?.for_scenes();
-    let job = Upscale::prepare(&options, &model)?;
+    let job = upscale(&options, &model)?;
     if args.talk.dry_run || args.talk.verbose {
-        say(&report::outline(&job, &options, args.talk.dry_run)?)?;
+        say(&outline(&job, args.talk.dry_run)?)?;
     }
     if args.talk.dry_run {
         return Ok(());
     }
-    let report = job.run(args.run.progress(), &stop)?;
+    let report = job.run(&mut |_| (), args.run.progress(), &stop)?;
     if !args.talk.quiet {
         say(&summary(&job, &report))?;
     }

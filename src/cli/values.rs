@@ -63,6 +63,12 @@ pub fn numbers<const N: usize>(text: &str) -> Result<[f64; N]> {
     })
 }
 
+/// A number from 0 to 1.
+pub fn share(text: &str) -> Result<f32> {
+    let share = text.trim().parse().ok().filter(|share: &f32| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| Error::usage(format!("\"{text}\" should be a number from 0 to 1")))
+}
+
 /// `key=value`.
 pub fn key_value(text: &str) -> Result<(String, String)> {
     let (key, value) =

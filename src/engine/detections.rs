@@ -1,12 +1,9 @@
 //! A detector's rows, of fixed capacity, as lists of what was found.
 
 use crate::error::Result;
-use crate::models::{DETECTIONS, MASKS};
+use crate::models::{DETECTIONS, DETECTION_ROW as ROW, MASKS};
 use crate::tensor::Shape;
 use crate::util::npy::Array;
-
-/// Numbers of a row: x1, y1, x2, y2, score, label.
-const ROW: usize = 6;
 
 /// Arrays by name, with each head's rows taken apart per image: `<head>_img<i>_boxes` (n, 4), `_scores`,
 /// `_labels` (n) and, where there are masks, `_masks` (n, 1, h, w).

@@ -93,6 +93,16 @@ impl LoadedModel {
         self
     }
 
+    /// The same model with one head alone, at that place of [`Network::heads`], doing that task; the others are not
+    /// computed.
+    #[must_use]
+    pub fn with_head(mut self, place: usize, task: models::Task) -> Self {
+        if let Some(network) = self.network.with_head(place, task) {
+            self.network = network;
+        }
+        self
+    }
+
     /// The tensors.
     pub fn weights(&self) -> &Weights {
         &self.weights

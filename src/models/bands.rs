@@ -8,8 +8,8 @@ use super::options::Options;
 use super::spec::Band;
 use crate::error::Result;
 
-/// Band lists of the published models with 4, 9 and 12 channels a frame.
-const PUBLISHED: &[&[&str]] = &[
+/// Band lists of the published super-resolution models with 3, 4, 9 and 12 channels a frame.
+pub const PUBLISHED: &[&[&str]] = &[
     &["tci"],
     &["tci", "b08"],
     &["tci", "b08", "b05", "b06", "b07", "b11", "b12"],
@@ -64,12 +64,7 @@ impl Stack {
 
     /// Frames of `channels` each, with the bands published for that width.
     pub fn of(frames: usize, channels: usize) -> Self {
-        let names = PUBLISHED.iter().map(|names| names.iter().map(|n| n.to_string()).collect::<Vec<_>>());
-        let bands = names
-            .map(|names| Band::ordered(&names))
-            .find(|bands| bands.iter().map(|b| b.channels).sum::<usize>() == channels)
-            .unwrap_or_default();
-        Self { frames, channels, bands }
+        Self { frames, channels, bands: listed_bands(channels, PUBLISHED) }
     }
 
     fn published(total: usize) -> Self {
@@ -86,11 +81,16 @@ impl Stack {
     }
 }
 
-/// Bands of frames that the network takes apart, `channels` each.
+/// Bands of frames of `channels` each: those told, or those of the list among `published` that has as many.
 ///
 /// # Errors
 /// `Usage` when `--set s2_bands` has another number of channels.
-pub fn frame_bands(channels: usize, options: &Options, warnings: &mut Vec<String>) -> Result<Vec<Band>> {
+pub fn frame_bands(
+    channels: usize,
+    published: &[&[&str]],
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Band>> {
     let listed = Band::ordered(&options.list("s2_bands").unwrap_or_default());
     let width: usize = listed.iter().map(|b| b.channels).sum();
     if width == channels {
@@ -99,7 +99,16 @@ pub fn frame_bands(channels: usize, options: &Options, warnings: &mut Vec<String
     if width > 0 {
         options.contradiction("s2_bands", &format!("{channels} channels a frame"), warnings)?;
     }
-    Ok(Stack::of(1, channels).bands)
+    Ok(listed_bands(channels, published))
+}
+
+/// The bands of the list that has that many channels; none when there is no such list.
+fn listed_bands(channels: usize, lists: &[&[&str]]) -> Vec<Band> {
+    let names = lists.iter().map(|names| names.iter().map(|n| n.to_string()).collect::<Vec<_>>());
+    names
+        .map(|names| Band::ordered(&names))
+        .find(|bands| bands.iter().map(|b| b.channels).sum::<usize>() == channels)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

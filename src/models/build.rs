@@ -17,6 +17,12 @@ pub const OUTPUT: &str = "output";
 /// End of the name of a detector's rows, (n, capacity, 6): box, score, label; see [`crate::ops::Nms`].
 pub const DETECTIONS: &str = "_detections";
 
+/// Numbers of one of its rows.
+pub const DETECTION_ROW: usize = 6;
+
+/// Most detections of an image.
+pub const MAX_DETECTIONS: usize = 100;
+
 /// End of the name of their masks, (n, capacity, h, w).
 pub const MASKS: &str = "_masks";
 

@@ -28,6 +28,10 @@ pub struct Family {
     pub options: &'static [&'static str],
     /// Overlap of tiles unless another is asked for.
     pub overlap: Overlap,
+    /// Whether its images were brought to one grid by repeating coarser pixels.
+    pub repeats_pixels: bool,
+    /// Side of the largest tiles of a scene unless others are asked for, input pixels.
+    pub largest_tile: usize,
     /// The network of the given names and shapes; contradictions of files become warnings.
     pub configure: Configure,
 }
@@ -66,6 +70,17 @@ pub trait Network: Debug + Send + Sync {
     /// Whether a tensor belongs to the checkpoint, though the network never uses it.
     fn is_unused(&self, _name: &str) -> bool {
         false
+    }
+
+    /// Its heads, where it has some: what each measures or finds.
+    fn heads(&self) -> &[satlas::Head] {
+        &[]
+    }
+
+    /// The same network with the head at that place of [`Network::heads`] as its only one, doing a task that its
+    /// layers serve.
+    fn with_head(&self, _place: usize, _task: satlas::Task) -> Option<Box<dyn Network>> {
+        None
     }
 
     /// The same network without a final size made for training chips: its output is then

@@ -16,14 +16,18 @@ mod swin;
 mod worldstrat;
 
 pub use bands::Stack;
-pub use build::{graph, smallest_graph, InputSize, DETECTIONS, INPUT, MASKS, OUTPUT};
+pub use build::{
+    graph, smallest_graph, InputSize, DETECTIONS, DETECTION_ROW, INPUT, MASKS, MAX_DETECTIONS, OUTPUT,
+};
 pub use family::{family, recognise, Alias, Configure, Family, Network, Outputs, FAMILIES};
 pub use highresnet::HighResNet;
 pub use options::{Options, Origin};
 pub use resnet::{ResNet, ResNetLayer};
 pub use rrdbnet::RrdbNet;
-pub use satlas::{known_task, Aggregation, Backbone, Fpn, Head, HeadKind, KnownTask, Satlas, Task, Upsample};
-pub use spec::{Band, Frames, InputSpec, OutputSpec, Overlap, Scaling};
+pub use satlas::{
+    known_task, Aggregation, Backbone, Colour, Fpn, Head, HeadKind, KnownTask, Satlas, Task, Upsample,
+};
+pub use spec::{Band, Frames, InputSpec, OutputSpec, Overlap, Scaling, LANDSAT_BANDS};
 pub use srcnn::Srcnn;
 pub use swin::{Swin, SwinStage};
 pub use worldstrat::Common;

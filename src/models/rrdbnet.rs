@@ -35,6 +35,8 @@ pub const FAMILY: Family = Family {
         "num_grow_ch",
     ],
     overlap: Overlap::Pixels(16),
+    repeats_pixels: false,
+    largest_tile: 256,
     configure: |names, options, warnings| Ok(Box::new(RrdbNet::configure(names, options, warnings)?)),
 };
 
@@ -147,6 +149,7 @@ impl Network for RrdbNet {
             bands: self.stack.bands.clone(),
             layout: Frames::Stacked,
             multiple: unshuffle(self.scale),
+            step: unshuffle(self.scale),
             min_side: unshuffle(self.scale),
         }
     }

@@ -2,14 +2,31 @@
 
 use std::ops::RangeInclusive;
 
-/// How pixels become network input: `clamp(v / divisor)` to 0..1 where `clip` is set.
+/// How pixels become network input: `(v - zero) / divisor`, clipped to 0..1 where `clip` is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scaling {
-    /// Divides the file's numbers.
+    /// The file's number that becomes 0.
+    pub zero: f32,
+    /// Divides what is above it.
     pub divisor: f32,
     /// Whether the quotient is clipped to 0..1.
     pub clip: bool,
 }
+
+impl Scaling {
+    /// That of 8-bit samples, whatever the band: networks of this kind keep their images in bytes that are
+    /// divided by 255.
+    pub const BYTES: Self = Self { zero: 0.0, divisor: 255.0, clip: false };
+    /// 16-bit reflectance of Sentinel-2: 8160 is 32·255.
+    const REFLECTANCE: Self = Self { zero: 0.0, divisor: 8160.0, clip: true };
+    /// Amplitudes of Sentinel-1.
+    const AMPLITUDE: Self = Self { zero: 0.0, divisor: 255.0, clip: true };
+    /// Digital numbers of Landsat 8 and 9: 16320 is 64·255.
+    const LANDSAT: Self = Self { zero: 4000.0, divisor: 16320.0, clip: true };
+}
+
+/// Bands of Landsat 8 and 9 as the published networks take them.
+pub const LANDSAT_BANDS: [&str; 11] = ["b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9", "b10", "b11"];
 
 /// One entry of `s2_bands`.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,25 +40,28 @@ pub struct Band {
 }
 
 impl Band {
-    /// The band of that name: the 8-bit true-colour image is divided by 255, any other band's
-    /// 16-bit reflectance by 8160 (= 32·255) and clipped to 0..1.
+    /// The band of that name: the 8-bit true-colour image, a polarisation of Sentinel-1, or a 16-bit
+    /// reflectance of Sentinel-2.
     pub fn new(name: &str) -> Self {
         let name = name.trim().to_ascii_lowercase();
-        let tci = name == "tci";
         Self {
-            channels: if tci { 3 } else { 1 },
-            scaling: if tci {
-                Scaling { divisor: 255.0, clip: false }
-            } else {
-                Scaling { divisor: 8160.0, clip: true }
+            channels: if name == "tci" { 3 } else { 1 },
+            scaling: match name.as_str() {
+                "tci" => Scaling::BYTES,
+                "vv" | "vh" | "hh" | "hv" => Scaling::AMPLITUDE,
+                _ => Scaling::REFLECTANCE,
             },
             name,
         }
     }
 
-    /// Bands in channel order: `tci` first wherever it was listed, the others as listed.
+    /// Bands in channel order: `tci` first wherever it was listed, the others as listed. All eleven bands of
+    /// Landsat, and no others, are Landsat's.
     pub fn ordered(names: &[String]) -> Vec<Self> {
         let mut bands: Vec<Self> = names.iter().map(|n| Self::new(n)).collect();
+        if bands.iter().map(|b| b.name.as_str()).eq(LANDSAT_BANDS) {
+            bands.iter_mut().for_each(|b| b.scaling = Scaling::LANDSAT);
+        }
         bands.sort_by_key(|b| b.name != "tci");
         bands
     }
@@ -71,6 +91,8 @@ pub struct InputSpec {
     pub layout: Frames,
     /// Height and width must be multiples of this.
     pub multiple: usize,
+    /// Tiles of a scene begin and end on multiples of this.
+    pub step: usize,
     /// Smallest height and width (reflection needs a neighbour).
     pub min_side: usize,
 }
@@ -113,7 +135,18 @@ mod tests {
         let names: Vec<_> = bands.iter().map(|b| b.name.as_str()).collect();
         assert_eq!(names, ["tci", "b08", "b05"]);
         assert_eq!(bands.iter().map(|b| b.channels).sum::<usize>(), 5);
-        assert_eq!(bands[0].scaling, Scaling { divisor: 255.0, clip: false });
-        assert_eq!(bands[1].scaling, Scaling { divisor: 8160.0, clip: true });
+        assert_eq!(bands[0].scaling, Scaling { zero: 0.0, divisor: 255.0, clip: false });
+        assert_eq!(bands[1].scaling, Scaling { zero: 0.0, divisor: 8160.0, clip: true });
+    }
+
+    #[test]
+    fn sensors_are_told_by_their_bands() {
+        let scaling = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|n| n.to_string()).collect();
+            Band::ordered(&names).iter().map(|b| (b.scaling.zero, b.scaling.divisor)).collect::<Vec<_>>()
+        };
+        assert_eq!(scaling(&["vh", "VV"]), [(0.0, 255.0); 2]);
+        assert_eq!(scaling(&LANDSAT_BANDS), [(4000.0, 16320.0); 11]);
+        assert_eq!(scaling(&LANDSAT_BANDS[..4]), [(0.0, 8160.0); 4]);
     }
 }

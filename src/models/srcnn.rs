@@ -23,6 +23,8 @@ pub const FAMILY: Family = Family {
     renames: &[],
     options: worldstrat::OPTIONS,
     overlap: Overlap::Exact,
+    repeats_pixels: false,
+    largest_tile: 256,
     configure: |names, options, warnings| Ok(Box::new(Srcnn::configure(names, options, warnings)?)),
 };
 

@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::bands::frame_bands;
+use super::bands::{frame_bands, PUBLISHED};
 use super::options::Options;
 use super::spec::{Band, Frames, InputSpec, OutputSpec};
 use crate::error::{Error, Result};
@@ -90,7 +90,7 @@ impl Common {
         }
         let reference_frame = reference_frame(encoded, options)?;
         let channels = if reference_frame { encoded / 2 } else { encoded };
-        let bands = frame_bands(channels, options, warnings)?;
+        let bands = frame_bands(channels, PUBLISHED, options, warnings)?;
         for (key, derived) in [
             ("in_channels", channels),
             ("hidden_channels", hidden),
@@ -113,6 +113,7 @@ impl Common {
             bands: self.bands.clone(),
             layout: Frames::Apart,
             multiple: 1,
+            step: 1,
             min_side: self.min_side(),
         }
     }

@@ -56,10 +56,13 @@ impl BlockSums {
 pub struct TileOutput<'a> {
     /// Which tile.
     pub tile: Tile,
-    /// `[band][y][x]` over the tile's input rectangle at output resolution; empty for a tile without data.
+    /// The network's result; where it is an image, `[band][y][x]` over the tile's input rectangle at output
+    /// resolution. Empty for a tile without data.
     pub values: &'a [f32],
     /// `[y][x]` over the tile's input rectangle at input resolution: 0 where no date has data.
     pub valid: &'a [u8],
+    /// The dates it was made from.
+    pub dates: &'a [usize],
 }
 
 struct Pending {
@@ -271,7 +274,7 @@ mod tests {
             let values: Vec<f32> =
                 (r.y0..r.y1).flat_map(|y| (r.x0..r.x1).map(move |x| truth(x, y))).collect();
             let valid = vec![1; tile.input.area()];
-            let output = TileOutput { tile: *tile, values: &values, valid: &valid };
+            let output = TileOutput { tile: *tile, values: &values, valid: &valid, dates: &[] };
             for block in sums.add(sequence, *strip, &output).unwrap() {
                 for (i, (y, x)) in (block.rect.y0..block.rect.y1)
                     .flat_map(|y| (block.rect.x0..block.rect.x1).map(move |x| (y, x)))

@@ -27,7 +27,8 @@ pub fn write_choices(
     for (_, tile) in spec.grid.order() {
         if let std::collections::hash_map::Entry::Vacant(entry) = known.entry((tile.column, tile.row)) {
             slot.tile = tile;
-            entry.insert(reader.fill(&mut slot)?);
+            reader.fill(&mut slot)?;
+            entry.insert(slot.dates.clone());
         }
     }
     let (columns, rows) = sink.blocks();

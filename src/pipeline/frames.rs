@@ -1,5 +1,6 @@
 //! Which dates a tile uses, and how their bands become network channels.
 
+use crate::models::Scaling;
 use crate::tile::Rect;
 
 /// How good a date is within one tile.
@@ -64,13 +65,44 @@ fn mix(z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// How one channel's numbers become the network's: `(v - zero) · gain`, held within `least` and `most`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChannelScale {
+    /// The file's number that becomes 0.
+    pub zero: f32,
+    /// Factor of what is above it.
+    pub gain: f32,
+    /// Least value kept.
+    pub least: f32,
+    /// Largest value kept.
+    pub most: f32,
+}
+
+impl ChannelScale {
+    /// The scale of a published scaling.
+    pub fn of(scaling: Scaling) -> Self {
+        let (least, most) = if scaling.clip { (0.0, 1.0) } else { (f32::NEG_INFINITY, f32::INFINITY) };
+        Self { zero: scaling.zero, gain: 1.0 / scaling.divisor, least, most }
+    }
+
+    /// The network's number of a file's.
+    pub fn apply(self, v: f32) -> f32 {
+        ((v - self.zero) * self.gain).max(self.least).min(self.most)
+    }
+
+    /// The file's number of a network's.
+    pub fn invert(self, v: f32) -> f32 {
+        v / self.gain + self.zero
+    }
+}
+
 /// How the files' numbers become network input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputLayout {
     /// Dates the network takes.
     pub frames: usize,
-    /// Per band: factor from the file's numbers to the network's, and the largest value kept.
-    pub bands: Vec<(f32, f32)>,
+    /// Channels of a date.
+    pub channels: Vec<ChannelScale>,
     /// Value of a band, in the file's numbers, above which it may be cloud.
     pub bright: f32,
 }
@@ -93,7 +125,7 @@ pub struct TileFrames<'a> {
 impl InputLayout {
     /// Floats of the network input of `area` pixels.
     pub fn floats(&self, area: usize) -> usize {
-        self.frames * self.bands.len() * area
+        self.frames * self.channels.len() * area
     }
 
     /// Writes the network input `[frame][band][y][x]` of `tile`. Outside the image it is reflected; pixels that
@@ -115,11 +147,11 @@ impl InputLayout {
                 columns.each(mask, &valid(*frame)[*row..], |m, v| *m |= v);
             }
         }
-        let planes = from.chosen.iter().flat_map(|f| self.bands.iter().enumerate().map(move |b| (*f, b)));
-        for (plane, (frame, (band, &(gain, most)))) in input.chunks_exact_mut(area).zip(planes) {
-            let pixels = &from.pixels[(frame * self.bands.len() + band) * n..][..n];
+        let planes = from.chosen.iter().flat_map(|f| self.channels.iter().enumerate().map(move |c| (*f, c)));
+        for (plane, (frame, (channel, scale))) in input.chunks_exact_mut(area).zip(planes) {
+            let pixels = &from.pixels[(frame * self.channels.len() + channel) * n..][..n];
             for (to, row) in plane.chunks_exact_mut(width).zip(&rows) {
-                columns.each(to, &pixels[*row..], |to, v| *to = (v * gain).min(most));
+                columns.each(to, &pixels[*row..], |to, v| *to = scale.apply(v));
             }
         }
         for (slot, frame) in from.chosen.iter().enumerate().filter(|(_, f)| valid(**f).contains(&0)) {
@@ -137,13 +169,13 @@ impl InputLayout {
         xs: &[usize],
         input: &mut [f32],
     ) {
-        let (n, area, bands) = (from.read.area(), rows.len() * xs.len(), self.bands.len());
+        let (n, area, bands) = (from.read.area(), rows.len() * xs.len(), self.channels.len());
         let has = |frame: usize, pixel: usize| from.valid[frame * n + pixel] != 0;
         let pixels = rows.iter().flat_map(|row| xs.iter().map(move |x| row + x));
         for (to, pixel) in pixels.enumerate().filter(|(_, pixel)| !has(frame, *pixel)) {
             let source = from.ranked.iter().copied().find(|f| has(*f, pixel));
-            for (band, &(gain, most)) in self.bands.iter().enumerate() {
-                let value = |f: usize| (from.pixels[(f * bands + band) * n + pixel] * gain).min(most);
+            for (band, scale) in self.channels.iter().enumerate() {
+                let value = |f: usize| scale.apply(from.pixels[(f * bands + band) * n + pixel]);
                 input[(slot * bands + band) * area + to] = source.map_or(0.0, value);
             }
         }
@@ -208,7 +240,8 @@ mod tests {
 
     #[test]
     fn missing_pixels_come_from_the_best_date_and_edges_are_reflected() {
-        let layout = InputLayout { frames: 2, bands: vec![(0.5, 1.0)], bright: 1e9 };
+        let scale = ChannelScale::of(Scaling { zero: 0.0, divisor: 2.0, clip: true });
+        let layout = InputLayout { frames: 2, channels: vec![scale], bright: 1e9 };
         let pixels = [1.0, 2.0, 3.0, 0.4, 0.6, 0.8];
         let valid = [1, 0, 0, 1, 1, 0];
         let read = Rect::of_size(3, 1);
@@ -218,6 +251,14 @@ mod tests {
         layout.assemble(&Rect::of_size(4, 1), &from, &mut input, &mut mask);
         assert_eq!(mask, [1, 1, 0, 1]);
         assert_eq!(input, [0.5, 0.3, 0.0, 0.3, 0.2, 0.3, 0.0, 0.3]);
+    }
+
+    #[test]
+    fn numbers_are_held_where_they_are_clipped() {
+        let clipped = ChannelScale::of(Scaling { zero: 4000.0, divisor: 16320.0, clip: true });
+        assert_eq!([0.0, 4000.0, 8080.0, 65535.0].map(|v| clipped.apply(v)), [0.0, 0.0, 0.25, 1.0]);
+        assert_eq!(clipped.invert(0.25), 8080.0);
+        assert_eq!(ChannelScale::of(Scaling::BYTES).apply(510.0), 2.0);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Slot {
     pub mask: Vec<u8>,
     /// Whether any pixel of the tile has data.
     pub any: bool,
+    /// The dates the input was made from, in order; none without data.
+    pub dates: Vec<usize>,
 }
 
 impl Slot {
@@ -37,6 +39,7 @@ impl Slot {
             input: vec![0.0; layout.floats(area)],
             mask: vec![0; area],
             any: false,
+            dates: Vec::new(),
         }
     }
 }
@@ -78,11 +81,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads `slot.tile` into the slot; returns the dates chosen, in order.
+    /// Reads `slot.tile` into the slot.
     ///
     /// # Errors
     /// What the source says, with file, date and window.
-    pub fn fill(&mut self, slot: &mut Slot) -> Result<Vec<usize>> {
+    pub fn fill(&mut self, slot: &mut Slot) -> Result<()> {
         let read = slot.tile.input.intersect(&self.image);
         let (frames, bands, n) = (self.source.frames().len(), self.source.bands().len(), read.area());
         let pixels = &mut self.pixels[..frames * bands * n];
@@ -103,7 +106,8 @@ impl<'a> Reader<'a> {
         } else {
             slot.mask.fill(0);
         }
-        Ok(chosen)
+        slot.dates = chosen;
+        Ok(())
     }
 }
 

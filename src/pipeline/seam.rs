@@ -236,7 +236,11 @@ mod tests {
             let pixels = (r.y0..r.y1).flat_map(|y| (r.x0..r.x1).map(move |x| value(x, y) + own));
             let (values, valid): (Vec<f32>, _) = (pixels.collect(), vec![1; tile.input.area()]);
             for block in sums
-                .add(sequence, *strip, &TileOutput { tile: *tile, values: &values, valid: &valid })
+                .add(
+                    sequence,
+                    *strip,
+                    &TileOutput { tile: *tile, values: &values, valid: &valid, dates: &[] },
+                )
                 .unwrap()
             {
                 report.add(&borders, &block);

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, sync_channel, Receiver, Sender, SyncSender};
 use std::sync::Mutex;
 
-use super::accumulate::{blocks_of, Accumulator, BlockSums, TileOutput};
+use super::accumulate::{blocks_of, Accumulator, BlockId, BlockSums, TileOutput};
+use super::encode::Encoding;
 use super::frames::InputLayout;
 use super::progress::Progress;
-use super::quantize::OutputKind;
 use super::reader::{Reader, Slot};
 use super::seam::{Borders, SeamReport};
 use crate::error::{Error, Result};
@@ -28,16 +28,22 @@ pub trait TileNet {
     fn run(&mut self) -> Result<&[f32]>;
 }
 
+/// One raster that is made of the blended tiles.
+pub struct Layer<'a> {
+    /// Where its blocks go.
+    pub sink: &'a dyn BlockSink,
+    /// What they hold.
+    pub encoding: Encoding,
+}
+
 /// What is streamed and how.
 pub struct StreamSpec {
     /// The tiles.
     pub grid: TileGrid,
     /// How dates become network input.
     pub input: InputLayout,
-    /// Bands of the output.
+    /// Bands of the network's result that are blended; 0 where it is no image.
     pub bands: usize,
-    /// Samples of the output.
-    pub kind: OutputKind,
     /// Side of an output block.
     pub block: usize,
     /// Draws among equally good dates.
@@ -74,7 +80,7 @@ pub struct StreamReport {
 
 struct Shared<'a> {
     source: &'a dyn FrameSource,
-    sink: &'a dyn BlockSink,
+    layers: &'a [Layer<'a>],
     spec: &'a StreamSpec,
     progress: &'a Progress,
     stop: &'a AtomicBool,
@@ -97,23 +103,30 @@ impl Shared<'_> {
         }
         !self.failed.load(Ordering::SeqCst)
     }
+
+    /// Whether some raster still lacks a block.
+    fn wants(&self, (column, row): BlockId) -> bool {
+        self.layers.iter().any(|layer| !layer.sink.is_done(column, row))
+    }
 }
 
-/// Streams `source` through `net` into the blocks that `sink` does not have yet.
+/// Streams `source` through `net` into the blocks that `layers` do not have yet, and shows each tile's result to
+/// `each`, in computing order. Without layers all tiles are computed.
 ///
 /// # Errors
 /// The first error of source, network or sink; `Interrupted` when `stop` was set.
 pub fn stream(
     source: &dyn FrameSource,
     net: &mut dyn TileNet,
-    sink: &dyn BlockSink,
+    layers: &[Layer],
+    each: &mut dyn FnMut(&TileOutput),
     spec: &StreamSpec,
     progress: &Progress,
     stop: &AtomicBool,
 ) -> Result<StreamReport> {
     let shared = Shared {
         source,
-        sink,
+        layers,
         spec,
         progress,
         stop,
@@ -121,7 +134,7 @@ pub fn stream(
         failed: AtomicBool::new(false),
         error: Mutex::new(None),
     };
-    let tiles = wanted_tiles(&spec.grid, spec.block, sink);
+    let tiles = wanted_tiles(&shared);
     let mut report = StreamReport::default();
     std::thread::scope(|scope| {
         let (free_in, free_out) = channel();
@@ -147,8 +160,8 @@ pub fn stream(
                 .collect()
         };
         drop(recycle_in);
-        if let Err(e) = run_all(shared, net, tiles, &ready_out, free_in, &done_in, &recycle_out, &mut report)
-        {
+        let ends = Ends { ready: &ready_out, free: free_in, done: &done_in, recycle: &recycle_out };
+        if let Err(e) = run_all(shared, net, tiles, ends, each, &mut report) {
             shared.fail(e);
         }
         drop((ready_out, done_in));
@@ -170,10 +183,12 @@ pub fn stream(
 }
 
 /// The tiles that touch a block which is not written yet, in computing order with their strips.
-fn wanted_tiles(grid: &TileGrid, block: usize, sink: &dyn BlockSink) -> Vec<(usize, Tile)> {
+fn wanted_tiles(shared: &Shared) -> Vec<(usize, Tile)> {
+    let (grid, block) = (&shared.spec.grid, shared.spec.block);
     let scale = grid.spec().scale as i64;
-    let wanted =
-        |tile: &Tile| blocks_of(&tile.active.scale_up(scale), block).any(|(x, y)| !sink.is_done(x, y));
+    let wanted = |tile: &Tile| {
+        shared.layers.is_empty() || blocks_of(&tile.active.scale_up(scale), block).any(|id| shared.wants(id))
+    };
     grid.order().filter(|(_, tile)| wanted(tile)).collect()
 }
 
@@ -209,7 +224,7 @@ fn read_all(
         }
         (slot.tile, slot.sequence, slot.strip) = (*tile, sequence, *strip);
         match reader.fill(&mut slot) {
-            Ok(chosen) => choices.push(((tile.column, tile.row), chosen)),
+            Ok(()) => choices.push(((tile.column, tile.row), slot.dates.clone())),
             Err(e) => {
                 shared.fail(e);
                 break;
@@ -222,19 +237,25 @@ fn read_all(
     choices
 }
 
+/// The network loop's ends of the channels.
+struct Ends<'a> {
+    ready: &'a Receiver<Slot>,
+    free: Sender<Slot>,
+    done: &'a SyncSender<BlockSums>,
+    recycle: &'a Receiver<BlockSums>,
+}
+
 /// The network's loop, on the calling thread.
 fn run_all(
     shared: &Shared,
     net: &mut dyn TileNet,
     tiles: &[(usize, Tile)],
-    ready: &Receiver<Slot>,
-    free: Sender<Slot>,
-    done: &SyncSender<BlockSums>,
-    recycle: &Receiver<BlockSums>,
+    Ends { ready, free, done, recycle }: Ends,
+    each: &mut dyn FnMut(&TileOutput),
     report: &mut StreamReport,
 ) -> Result<()> {
     let spec = shared.spec;
-    let wanted = |(x, y): (usize, usize)| !shared.sink.is_done(x, y);
+    let wanted = |id: BlockId| shared.wants(id);
     let mut sums = Accumulator::new(&spec.grid, spec.bands, spec.block, tiles, &wanted, spec.scratch.clone())
         .with_borders(shared.borders.as_ref());
     let floats = spec.input.floats(spec.grid.x.tile * spec.grid.y.tile);
@@ -258,7 +279,8 @@ fn run_all(
         for slot in group {
             let values = if slot.any { lanes.next().unwrap_or_default() } else { &[] };
             report.skipped += usize::from(!slot.any);
-            let from = TileOutput { tile: slot.tile, values, valid: &slot.mask };
+            let from = TileOutput { tile: slot.tile, values, valid: &slot.mask, dates: &slot.dates };
+            each(&from);
             for block in sums.add(slot.sequence, slot.strip, &from)? {
                 if done.send(block).is_err() {
                     return Ok(());
@@ -285,11 +307,11 @@ fn write_all(shared: &Shared, done: &Mutex<Receiver<BlockSums>>, recycle: &Sende
             seams.add(borders, &sums);
         }
         let (column, row) = sums.id;
-        let written = match shared.spec.kind.quantize(&sums) {
-            Some(block) => shared.sink.put(column, row, &block),
-            None => shared.sink.put_empty(column, row),
+        let put = |layer: &Layer| match layer.encoding.block(&sums) {
+            Some(block) => layer.sink.put(column, row, &block),
+            None => layer.sink.put_empty(column, row),
         };
-        if let Err(e) = written {
+        if let Err(e) = shared.layers.iter().try_for_each(put) {
             shared.fail(e);
             return seams;
         }

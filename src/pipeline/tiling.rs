@@ -9,7 +9,7 @@ use crate::tile::{Blend, TileGrid, TileSpec};
 /// Side of an output block, pixels.
 pub(super) const BLOCK: usize = 512;
 /// Tile sides tried, largest first, unless one is asked for.
-const TILES: [usize; 9] = [256, 224, 192, 160, 128, 96, 64, 48, 32];
+const TILES: [usize; 13] = [512, 448, 384, 320, 256, 224, 192, 160, 128, 96, 64, 48, 32];
 /// Widest strip, input pixels.
 const STRIP: usize = 2048;
 /// Input pixels that are worth a run of the network: smaller tiles go in batches.
@@ -51,11 +51,12 @@ impl OverlapChoice {
     }
 }
 
-/// Tile sides to try, and whether in batches: the largest that fits the memory first, or the one asked for.
-pub(super) fn sizes(asked: Option<usize>, shared: usize) -> Vec<(usize, bool)> {
+/// Tile sides to try, up to `largest`, and whether in batches: the largest that fits the memory first, or the one
+/// asked for.
+pub(super) fn sizes(asked: Option<usize>, shared: usize, largest: usize) -> Vec<(usize, bool)> {
     let sides: Vec<usize> = match asked {
         Some(side) => vec![side],
-        None => TILES.into_iter().filter(|side| *side > 2 * shared).collect(),
+        None => TILES.into_iter().filter(|side| *side > 2 * shared && *side <= largest).collect(),
     };
     let single = sides.last().map(|side| (*side, false));
     sides.into_iter().map(|side| (side, true)).chain(single).collect()
@@ -79,7 +80,7 @@ pub(super) fn tile_grid(
     let spec = TileSpec {
         tile: side.max(input.min_side),
         overlap: shared,
-        align: input.multiple,
+        align: input.step,
         blend: if overlap == OverlapChoice::Exact { Blend::Crop } else { blend },
         scale: output.scale,
         strip: STRIP,
@@ -113,15 +114,15 @@ mod tests {
     #[test]
     fn small_tiles_go_in_batches_and_the_smallest_also_alone() {
         assert_eq!(
-            sizes(None, 32),
+            sizes(None, 32, 256),
             [256, 224, 192, 160, 128, 96]
                 .map(|s| (s, true))
                 .into_iter()
                 .chain([(96, false)])
                 .collect::<Vec<_>>()
         );
-        assert_eq!(sizes(Some(40), 32), [(40, true), (40, false)]);
-        assert!(sizes(None, 128).is_empty());
+        assert_eq!(sizes(Some(40), 32, 256), [(40, true), (40, false)]);
+        assert!(sizes(None, 128, 256).is_empty());
         let grid = |side: usize| {
             let spec =
                 TileSpec { tile: side, overlap: 0, align: 1, blend: Blend::Crop, scale: 4, strip: STRIP };

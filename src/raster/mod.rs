@@ -10,6 +10,7 @@ mod geokeys;
 mod guard;
 mod info;
 pub mod jp2;
+pub mod npy;
 mod open;
 mod outlook;
 mod picture;

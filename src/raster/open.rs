@@ -43,6 +43,8 @@ pub struct OpenOptions {
     pub limits: Limits,
     /// Decoder of JPEG 2000 codestreams.
     pub jp2_decoder: Jp2Decoder,
+    /// Reads a TIFF with a palette as the palette's indices; without this it is refused.
+    pub indices: bool,
 }
 
 /// Opens JPEG 2000 (JP2 file or raw codestream), TIFF, BigTIFF or PNG bytes. `name` is the file (or

@@ -1,4 +1,4 @@
-//! From the pixels of one grid to the pixels of another: inverse mapping and bilinear resampling.
+//! From the pixels of one grid to the pixels of another: inverse mapping, bilinear or nearest resampling.
 //!
 //! Every destination pixel's centre is carried to a source position (`Mapping`), and the source is
 //! sampled there with GDAL's bilinear kernel: 2×2 samples weighted by distance where the source is as
@@ -165,6 +165,16 @@ impl Mesh {
     }
 }
 
+impl Sampling {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bilinear => "bilinear",
+            Self::Nearest => "nearest",
+        }
+    }
+}
+
 impl Mapping {
     /// From the pixels of a `size` destination grid to those of a source image. Images without
     /// georeferencing share their pixel grid.
@@ -248,10 +258,21 @@ impl Positions<'_> {
     }
 }
 
+/// What a destination pixel is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sampling {
+    /// The weighted samples around its centre.
+    #[default]
+    Bilinear,
+    /// The sample under its centre: coarser pixels are repeated.
+    Nearest,
+}
+
 /// A mapping together with the kernel that suits it.
 #[derive(Debug, Clone)]
 pub struct Resampler {
     mapping: Mapping,
+    sampling: Sampling,
     /// Radius of the triangle kernel in source pixels, at least 1.
     radius: (f64, f64),
     /// Columns and rows of the source image.
@@ -271,10 +292,10 @@ pub struct SourceWindow<'a> {
 
 impl Resampler {
     /// For a `size` destination grid and an `image` (columns, rows) source.
-    pub fn new(mapping: Mapping, size: (usize, usize), image: (usize, usize)) -> Self {
+    pub fn new(mapping: Mapping, sampling: Sampling, size: (usize, usize), image: (usize, usize)) -> Self {
         let scale = mapping.scale(size.0 as f64 / 2.0, size.1 as f64 / 2.0);
-        let radius = |s: f64| if s > NO_SHRINKING { s } else { 1.0 };
-        Self { mapping, radius: (radius(scale.0), radius(scale.1)), image }
+        let radius = |s: f64| if sampling == Sampling::Bilinear && s > NO_SHRINKING { s } else { 1.0 };
+        Self { mapping, sampling, radius: (radius(scale.0), radius(scale.1)), image }
     }
 
     /// The mapping.
@@ -336,7 +357,11 @@ impl Resampler {
         for (at, flag) in valid.iter_mut().enumerate().take(area) {
             let (x, y) = ((at % dst.width()) as i64 + dst.x0, (at / dst.width()) as i64 + dst.y0);
             let position = positions.centre(x, y);
-            let narrow = if small { sampler.four(position) } else { None };
+            let narrow = match (self.sampling, small) {
+                (Sampling::Nearest, _) => sampler.nearest(position),
+                (Sampling::Bilinear, true) => sampler.four(position),
+                (Sampling::Bilinear, false) => None,
+            };
             let taps = match &narrow {
                 Some(taps) => taps.as_slice(),
                 None if !small && sampler.wide(position, &mut wide) => wide.as_slice(),
@@ -391,11 +416,21 @@ struct Sampler<'a> {
 }
 
 impl Sampler<'_> {
-    /// Whether the source pixel under a position has data.
-    fn has_data(&self, (u, v): (f64, f64)) -> bool {
+    /// The source pixel under a position, if it has data.
+    fn under(&self, (u, v): (f64, f64)) -> Option<usize> {
         let inside = u >= 0.0 && v >= 0.0 && u <= self.image.0 as f64 && v <= self.image.1 as f64;
         let nearest = |p: f64, end: usize| (p as i64).min(end as i64 - 1);
-        inside && self.at(nearest(u, self.image.0), nearest(v, self.image.1)).is_some()
+        self.at(nearest(u, self.image.0), nearest(v, self.image.1)).filter(|_| inside)
+    }
+
+    /// Whether the source pixel under a position has data.
+    fn has_data(&self, position: (f64, f64)) -> bool {
+        self.under(position).is_some()
+    }
+
+    /// The kernel of one sample, as [`Self::four`] gives it.
+    fn nearest(&self, position: (f64, f64)) -> Option<[(usize, f64); 4]> {
+        self.under(position).map(|index| [(index, 1.0), (index, 0.0), (index, 0.0), (index, 0.0)])
     }
 
     /// The 2×2 kernel: (index into the window, weight), weights summing to one; `None` where the source has
@@ -466,7 +501,8 @@ mod tests {
     }
 
     fn resampler(dst: &Georef, size: (usize, usize), src: &Georef, image: (usize, usize)) -> Resampler {
-        Resampler::new(Mapping::between(Some(dst), size, Some(src)).unwrap(), size, image)
+        let mapping = Mapping::between(Some(dst), size, Some(src)).unwrap();
+        Resampler::new(mapping, Sampling::Bilinear, size, image)
     }
 
     fn run(

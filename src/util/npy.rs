@@ -22,7 +22,8 @@ pub struct Array {
 
 /// Element types that can be read as f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Element {
+#[allow(missing_docs)]
+pub enum Element {
     F16,
     F32,
     F64,
@@ -117,6 +118,29 @@ pub fn read_from(source: &mut impl Read, length: u64) -> Result<Array> {
 }
 
 fn parse(source: &mut impl Read, length: u64) -> Result<(Element, Array)> {
+    let (element, shape, _) = read_header(source)?;
+    let bytes = shape.numel() * element.size();
+    if bytes as u64 > length {
+        return Err(Error::format(format!(
+            "truncated: shape {shape} needs {bytes} bytes, the file has {length}"
+        )));
+    }
+    let mut data = vec![0; bytes];
+    source
+        .read_exact(&mut data)
+        .map_err(|_| Error::format(format!("truncated: shape {shape} needs {bytes} bytes")))?;
+    Ok((element, Array { shape, data: element.widen(&data) }))
+}
+
+/// Element type and extents of the array in a `.npy` file's bytes, and where its elements begin.
+///
+/// # Errors
+/// As [`read`].
+pub fn header(mut bytes: &[u8]) -> Result<(Element, Shape, usize)> {
+    read_header(&mut bytes)
+}
+
+fn read_header(source: &mut impl Read) -> Result<(Element, Shape, usize)> {
     let not_npy = || Error::format("not a .npy file");
     let mut start = [0u8; 8];
     source.read_exact(&mut start).map_err(|_| not_npy())?;
@@ -133,17 +157,7 @@ fn parse(source: &mut impl Read, length: u64) -> Result<(Element, Array)> {
     let mut header = vec![0; size];
     source.read_exact(&mut header).map_err(|_| not_npy())?;
     let (element, shape) = parse_header(&String::from_utf8_lossy(&header))?;
-    let bytes = shape.numel() * element.size();
-    if bytes as u64 > length {
-        return Err(Error::format(format!(
-            "truncated: shape {shape} needs {bytes} bytes, the file has {length}"
-        )));
-    }
-    let mut data = vec![0; bytes];
-    source
-        .read_exact(&mut data)
-        .map_err(|_| Error::format(format!("truncated: shape {shape} needs {bytes} bytes")))?;
-    Ok((element, Array { shape, data: element.widen(&data) }))
+    Ok((element, shape, start.len() + width + size))
 }
 
 /// Element type and extents out of the header's Python dictionary.

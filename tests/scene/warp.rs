@@ -3,7 +3,7 @@
 
 use swath::raster::crs::{Bounds, PointTransform, WEB_MERCATOR};
 use swath::raster::scene::{MercatorGrid, Z17_PIXEL};
-use swath::raster::warp::{Mapping, Resampler, SourceWindow};
+use swath::raster::warp::{Mapping, Resampler, Sampling, SourceWindow};
 use swath::raster::{GeoTransform, Georef};
 use swath::tile::Rect;
 
@@ -28,7 +28,7 @@ impl Image {
     /// Warps to a grid in windows of `step` pixels.
     fn warp(&self, dst: &Georef, size: (usize, usize), valid: &[u8], step: usize) -> (Vec<f32>, Vec<u8>) {
         let mapping = Mapping::between(Some(dst), size, Some(&self.georef)).unwrap();
-        let resampler = Resampler::new(mapping, size, self.size);
+        let resampler = Resampler::new(mapping, Sampling::Bilinear, size, self.size);
         let (mut out, mut ok) = (vec![f32::NAN; self.bands * size.0 * size.1], vec![9; size.0 * size.1]);
         for y in (0..size.1).step_by(step) {
             for x in (0..size.0).step_by(step) {

@@ -26,7 +26,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<()> {
     }
     let chips = count_chips(folder)?;
     let size = InputSize { batch: BATCH.min(chips), frames: input.default_frames, height: CHIP, width: CHIP };
-    let engine = Engine::new(args.run.device, args.run.threads.unwrap_or(0))?;
+    let engine = Engine::new(args.run.device(), args.run.threads.unwrap_or(0))?;
     let mut net = engine.compile(&model, size, &[], Some(args.run.memory()))?;
     let side = net.output_shape().last().copied().unwrap_or(CHIP);
     let progress = Progress::new(args.run.progress(), "chips", chips as u64);

@@ -38,7 +38,9 @@ pub fn read(root: &Value, options: &mut Options) -> bool {
     }
     let channels: Vec<&str> = list(config, "Channels").iter().filter_map(Value::as_str).collect();
     if !channels.is_empty() {
-        let bands: Vec<&str> = channels.into_iter().filter(|name| *name != "fake").collect();
+        // "fake" stands for the further channels of the name before it, "virtual:…" for further images.
+        let is_band = |name: &&str| *name != "fake" && !name.starts_with("virtual:");
+        let bands: Vec<&str> = channels.into_iter().filter(is_band).collect();
         options.put("s2_bands", bands.join(","), Origin::Yml);
     }
     true
@@ -81,9 +83,12 @@ fn heads(heads: &[Value], tasks: &[Value], options: &mut Options) {
     let spelt = |task: &Value| -> (String, String) {
         let inline = task.get("Task").unwrap_or(task);
         let categories: Vec<&str> = list(inline, "categories").iter().filter_map(Value::as_str).collect();
+        let name = text(task.get("Name"));
         match inline.get("type").and_then(Value::as_str) {
-            Some(kind) => (kind.to_string(), categories.join(",")),
-            None => (text(task.get("Name")), String::new()),
+            Some(kind) if tasks::known(&name).is_none_or(|known| known.task.name() != kind) => {
+                (kind.to_string(), categories.join(","))
+            }
+            _ => (name, categories.join(",")),
         }
     };
     let (kinds, categories): (Vec<String>, Vec<String>) = tasks.iter().map(spelt).unzip();

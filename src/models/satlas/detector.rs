@@ -1,6 +1,7 @@
 //! The region detector of a head, Faster R-CNN or Mask R-CNN with torchvision's constants: proposals out
 //! of a pyramid, classified and moved, and masks of what is left. Every count has a fixed capacity.
 
+use super::super::build::MAX_DETECTIONS;
 use super::super::layers::{conv, linear};
 use crate::graph::{Builder, Var};
 use crate::ops::{Anchors, BoxDecode, Conv2d, ConvTranspose2d, Nms, RoiAlign};
@@ -13,8 +14,6 @@ const FINEST_ANCHOR: f64 = 32.0;
 const ASPECTS: [f64; 3] = [0.5, 1.0, 2.0];
 /// Anchors that go on per map, and proposals per image.
 const PROPOSALS: usize = 2000;
-/// Boxes per image in the end.
-const DETECTIONS: usize = 100;
 /// Channels of the mask branch.
 const MASK_CHANNELS: usize = 256;
 /// Channels of the box branch.
@@ -26,7 +25,7 @@ const SAMPLES: usize = 2;
 const PROPOSAL_NMS: Nms =
     Nms { iou: 0.7, score_above: f32::NEG_INFINITY, min_side: 1e-3, capacity: PROPOSALS };
 /// Suppression of detections, class by class.
-const DETECTION_NMS: Nms = Nms { iou: 0.5, score_above: 0.05, min_side: 1e-2, capacity: DETECTIONS };
+const DETECTION_NMS: Nms = Nms { iou: 0.5, score_above: 0.05, min_side: 1e-2, capacity: MAX_DETECTIONS };
 
 /// What a detector gives.
 pub struct Detections<'b> {

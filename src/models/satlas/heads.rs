@@ -2,6 +2,7 @@
 
 use super::super::layers::{conv, linear};
 use super::super::options::Options;
+use super::colours::{self, Colour};
 use super::tasks::{self, Task};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
@@ -148,7 +149,12 @@ pub fn configure(
     let mut heads = Vec::with_capacity(kinds.len());
     for (k, kind, scope) in kinds {
         let said = told.get(k).map(String::as_str).or_else(|| published.get(k).copied()).unwrap_or("");
-        let known = tasks::known(said).filter(|known| kind.serves(known.task));
+        // Kinds of tasks have names of their own, one of which is also a task's.
+        let fits = |known: &&tasks::Known| {
+            let named = Task::named(said).is_none() || known.categories.len() == kind.outputs();
+            named && kind.serves(known.task)
+        };
+        let known = tasks::known(said).filter(fits);
         let task = match known.map(|known| known.task).or_else(|| Task::named(said)) {
             Some(task) if kind.serves(task) => task,
             Some(_) => {
@@ -234,6 +240,30 @@ fn told(
 }
 
 impl Head {
+    /// What it is called: its task's name, or the kind of its task.
+    pub fn title(&self) -> &str {
+        if self.name.is_empty() {
+            self.task.name()
+        } else {
+            &self.name
+        }
+    }
+
+    /// The category of that place, or its number where categories are not known.
+    pub fn category(&self, place: usize) -> String {
+        self.categories.get(place).cloned().unwrap_or_else(|| place.to_string())
+    }
+
+    /// The reference's colours of its outputs; none where it has none.
+    pub fn colours(&self) -> &'static [Colour] {
+        let colours = colours::of(&self.name);
+        if colours.len() == self.kind.outputs() {
+            colours
+        } else {
+            &[]
+        }
+    }
+
     /// The head's result of maps, finest first; `None` for detectors, which give several. Parameters
     /// are asked for within the current scope.
     pub fn build<'b>(&self, b: &'b Builder, maps: &[Var<'b>]) -> Option<Var<'b>> {

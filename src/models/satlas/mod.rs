@@ -3,6 +3,7 @@
 //! remains gives its feature maps.
 
 mod aggregation;
+mod colours;
 mod config;
 mod detector;
 mod heads;
@@ -10,6 +11,7 @@ mod neck;
 mod tasks;
 
 pub use aggregation::Aggregation;
+pub use colours::Colour;
 pub use config::read as read_config;
 pub use heads::{Head, HeadKind};
 pub use neck::{Fpn, Upsample};
@@ -22,7 +24,7 @@ use super::build::{DETECTIONS, MASKS};
 use super::family::{Family, Network, Outputs};
 use super::options::Options;
 use super::resnet::ResNet;
-use super::spec::{Frames, InputSpec, OutputSpec, Overlap};
+use super::spec::{Frames, InputSpec, OutputSpec, Overlap, LANDSAT_BANDS};
 use super::swin::Swin;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
@@ -66,8 +68,18 @@ pub const FAMILY: Family = Family {
         "categories",
     ],
     overlap: Overlap::Pixels(64),
+    repeats_pixels: true,
+    largest_tile: 512,
     configure: |names, options, warnings| Ok(Box::new(Satlas::configure(names, options, warnings)?)),
 };
+
+/// Bands of the published models with 2, 3, 9 and 11 channels an image: Sentinel-1, true colour, Sentinel-2,
+/// Landsat.
+const BANDS: &[&[&str]] =
+    &[&["vh", "vv"], &["tci"], &["tci", "b05", "b06", "b07", "b08", "b11", "b12"], &LANDSAT_BANDS];
+
+/// Sides of results for each pixel, and of a backbone's finest map's pixels, are multiples of this.
+const PATCH: usize = 4;
 
 /// Most images of one input that no group limits.
 const MAX_IMAGES: usize = 64;
@@ -167,8 +179,15 @@ impl Satlas {
         let aggregation = Aggregation::configure(names, layers, options.text("aggregation"))?;
         let groups = groups(options)?;
         let listed = groups.iter().flatten().max().map_or(1, |most| most + 1);
-        let images = if groups.is_empty() { options.count("n_s2_images")?.unwrap_or(1) } else { listed };
         let heads = heads::configure(names, head_scopes(names), options, warnings)?;
+        let images = match options.count("n_s2_images")? {
+            _ if !groups.is_empty() => listed,
+            Some(told) => told,
+            None if is_wrapped(&prefix) => {
+                tasks::published_images(&heads.iter().map(|h| &*h.name).collect::<Vec<_>>())
+            }
+            None => 1,
+        };
         let fpn_at = FPNS.iter().find(|at| names.has_prefix(&format!("{at}inner_blocks.")));
         let upsample_at = UPSAMPLES.iter().find(|at| names.contains(&format!("{at}layers.0.2.weight")));
         let keeps = match options.flag("prepend")? {
@@ -181,7 +200,7 @@ impl Satlas {
             },
         };
         Ok(Self {
-            bands: frame_bands(backbone.channels(), options, warnings)?,
+            bands: frame_bands(backbone.channels(), BANDS, options, warnings)?,
             backbone_prefix: prefix,
             backbone,
             aggregation: (layers.trim_end_matches('.').to_string(), aggregation),
@@ -198,6 +217,12 @@ impl Satlas {
             heads,
         })
     }
+}
+
+/// Whether a backbone's prefix is that of one that aggregates images.
+fn is_wrapped(prefix: &str) -> bool {
+    let wrappers = prefix.matches("backbone.").count();
+    wrappers > if prefix.ends_with("resnet.") { 1 } else { 2 }
 }
 
 /// Images of each group, from `0,1;2,3`.
@@ -304,6 +329,17 @@ impl Network for Satlas {
         config
     }
 
+    fn heads(&self) -> &[Head] {
+        &self.heads
+    }
+
+    fn with_head(&self, place: usize, task: Task) -> Option<Box<dyn Network>> {
+        let head = self.heads.get(place).filter(|head| head.kind.serves(task))?.clone();
+        let exclusive = if head.task == task { head.exclusive } else { task == Task::Segment };
+        let head = Head { task, exclusive, ..head };
+        Some(Box::new(Self { heads: vec![head], ..self.clone() }))
+    }
+
     fn input(&self) -> InputSpec {
         let listed = self.groups.iter().flatten().max().map_or(MAX_IMAGES, |most| most + 1);
         InputSpec {
@@ -313,6 +349,7 @@ impl Network for Satlas {
             bands: self.bands.clone(),
             layout: Frames::Stacked,
             multiple: 1,
+            step: PATCH,
             min_side: 4,
         }
     }

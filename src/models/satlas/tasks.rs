@@ -80,6 +80,16 @@ pub fn published(file: &str) -> Option<&'static Published> {
     PUBLISHED.iter().find(fits)
 }
 
+/// Images that the published model with these tasks was made for, where it takes several.
+pub fn published_images(tasks: &[&str]) -> usize {
+    match tasks {
+        ["wind_turbine" | "solar_farm"] => 4,
+        ["tree_cover" | "marine_infrastructure"] => 3,
+        _ if tasks.contains(&"rooftop_solar_panel") => 4,
+        _ => 8,
+    }
+}
+
 /// The heads of the published models, each list once.
 pub fn heads_of_published() -> impl Iterator<Item = &'static [&'static str]> {
     let first = |(k, published): (usize, &'static Published)| {

@@ -121,7 +121,11 @@ impl Assembly<'_> {
         let bands = spec.bands.len();
         let bits = 8 * spec.sample.size() as u16;
         let format = if spec.sample == SampleType::F32 { 3 } else { 1 };
-        let (photometric, colours) = if spec.is_rgb() { (2, 3) } else { (1, 1) };
+        let (photometric, colours) = match (spec.is_rgb(), spec.palette.is_empty()) {
+            (true, _) => (2, 3),
+            (false, true) => (1, 1),
+            (false, false) => (3, 1),
+        };
         let mut ifd = common(level, spec.tile, tiles);
         ifd.set(NEW_SUBFILE_TYPE, Value::Long(vec![if i > 0 { REDUCED } else { 0 }]));
         ifd.set(BITS_PER_SAMPLE, Value::Short(vec![bits; bands]));
@@ -135,6 +139,9 @@ impl Assembly<'_> {
             ifd.set(EXTRA_SAMPLES, Value::Short(vec![0; bands - colours]));
         }
         ifd.set(SAMPLE_FORMAT, Value::Short(vec![format; bands]));
+        if !spec.palette.is_empty() {
+            ifd.set(COLOR_MAP, Value::Short(colour_map(&spec.palette)));
+        }
         if let Some(nodata) = spec.nodata {
             ifd.set(GDAL_NODATA, Value::Ascii(number(nodata)));
         }
@@ -142,7 +149,7 @@ impl Assembly<'_> {
             if let Some(georef) = &spec.georef {
                 geokeys::add(&mut ifd, georef);
             }
-            if let Some(xml) = gdal_metadata(self.metadata, &spec.bands) {
+            if let Some(xml) = gdal_metadata(self.metadata, &spec.bands, spec.scale) {
                 ifd.set(GDAL_METADATA, Value::Ascii(xml));
             }
         }
@@ -169,6 +176,7 @@ const PHOTOMETRIC: u16 = 262;
 const SAMPLES_PER_PIXEL: u16 = 277;
 const PLANAR_CONFIGURATION: u16 = 284;
 const PREDICTOR: u16 = 317;
+const COLOR_MAP: u16 = 320;
 const TILE_WIDTH: u16 = 322;
 const TILE_LENGTH: u16 = 323;
 const TILE_OFFSETS: u16 = 324;
@@ -250,6 +258,13 @@ fn write_framed(bytes: &[u8], out: &mut impl Write) -> std::io::Result<()> {
     let last = &bytes[bytes.len().saturating_sub(4)..];
     trailer[..last.len()].copy_from_slice(last);
     out.write_all(&trailer)
+}
+
+/// A palette as TIFF keeps it: all reds, all greens, all blues, of 16 bits.
+fn colour_map(palette: &[[u8; 3]]) -> Vec<u16> {
+    let part =
+        |channel: usize| (0..256).map(move |i| palette.get(i).map_or(0, |c| u16::from(c[channel]) * 257));
+    (0..3).flat_map(part).collect()
 }
 
 /// A number as GDAL's nodata tag spells it.

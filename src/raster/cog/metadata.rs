@@ -3,9 +3,9 @@
 
 use std::fmt::Write;
 
-/// The XML, or `None` when there is nothing to say.
-pub(super) fn gdal_metadata(items: &[(String, String)], bands: &[String]) -> Option<String> {
-    if items.is_empty() && bands.iter().all(String::is_empty) {
+/// The XML, or `None` when there is nothing to say. `scale` is what one step of the samples is worth.
+pub(super) fn gdal_metadata(items: &[(String, String)], bands: &[String], scale: f64) -> Option<String> {
+    if items.is_empty() && bands.iter().all(String::is_empty) && scale == 1.0 {
         return None;
     }
     let mut xml = String::from("<GDALMetadata>\n");
@@ -16,6 +16,10 @@ pub(super) fn gdal_metadata(items: &[(String, String)], bands: &[String]) -> Opt
         let text = escape(&escape(band));
         let _ =
             writeln!(xml, "  <Item name=\"DESCRIPTION\" sample=\"{i}\" role=\"description\">{text}</Item>");
+    }
+    for i in (0..bands.len()).filter(|_| scale != 1.0) {
+        let _ = writeln!(xml, "  <Item name=\"OFFSET\" sample=\"{i}\" role=\"offset\">0</Item>");
+        let _ = writeln!(xml, "  <Item name=\"SCALE\" sample=\"{i}\" role=\"scale\">{scale}</Item>");
     }
     xml.push_str("</GDALMetadata>\n");
     Some(xml)
@@ -47,12 +51,13 @@ mod tests {
     #[test]
     fn items_and_descriptions_are_escaped() {
         let items = [("A\"B".to_string(), "x < y & z\u{1}".to_string())];
-        let xml = gdal_metadata(&items, &["red".to_string(), String::new()]).unwrap();
+        let xml = gdal_metadata(&items, &["red".to_string(), String::new()], 0.5).unwrap();
         assert!(xml.contains("name=\"A&quot;B\">x &amp;lt; y &amp;amp; z\u{fffd}</Item>"), "{xml}");
         assert!(xml.contains("sample=\"0\" role=\"description\">red<"), "{xml}");
         assert!(!xml.contains("sample=\"1\""));
         let tree = roxmltree::Document::parse(&xml).unwrap();
-        assert_eq!(tree.root_element().children().filter(|n| n.is_element()).count(), 2);
-        assert_eq!(gdal_metadata(&[], &[String::new()]), None);
+        assert_eq!(tree.root_element().children().filter(|n| n.is_element()).count(), 6);
+        assert!(xml.contains("name=\"SCALE\" sample=\"1\" role=\"scale\">0.5<"), "{xml}");
+        assert_eq!(gdal_metadata(&[], &[String::new()], 1.0), None);
     }
 }

@@ -65,6 +65,10 @@ pub struct CogSpec {
     pub resampling: OverviewResampling,
     /// 64-bit offsets or not.
     pub bigtiff: BigTiff,
+    /// Colours of the values from 0 on, of one 8-bit band; those behind them are black. Without any, grey.
+    pub palette: Vec<[u8; 3]>,
+    /// What one step of the samples is worth; 1 where they are the numbers meant.
+    pub scale: f64,
     /// Name and value of dataset metadata (provenance). A run is only resumed with the same ones, so
     /// they must not hold the time of writing.
     pub metadata: Vec<(String, String)>,
@@ -108,6 +112,8 @@ impl CogSpec {
             tile: 512,
             resampling: OverviewResampling::Average,
             bigtiff: BigTiff::Auto,
+            palette: Vec::new(),
+            scale: 1.0,
             metadata: Vec::new(),
         }
     }
@@ -121,6 +127,9 @@ impl CogSpec {
         if !matches!(self.sample, SampleType::U8 | SampleType::U16 | SampleType::F32) {
             let what = self.sample;
             return Err(Error::unsupported(format!("cannot write {what:?} samples: U8, U16 or F32")));
+        }
+        if !self.palette.is_empty() && (self.bands.len() != 1 || self.sample != SampleType::U8) {
+            return Err(Error::unsupported("a palette is for one band of U8 samples"));
         }
         self.check_sizes()?;
         self.check_level()?;

@@ -73,7 +73,7 @@ impl Date {
         samples.sort_by_key(|(channel, _)| *channel);
         let samples = samples.into_iter().map(|(_, sample)| sample).collect();
         let grid = finest(&files);
-        notes.extend(coarser(&files, &grid));
+        notes.extend(coarser(&files, &grid, options.sampling.name()));
         if grid.georef.is_none() {
             notes.push("no georeferencing: pixels only".into());
         }
@@ -115,13 +115,13 @@ fn finest(files: &[LayerFile]) -> Grid {
 }
 
 /// Notes on files coarser than the date's grid.
-fn coarser(files: &[LayerFile], grid: &Grid) -> Vec<String> {
+fn coarser(files: &[LayerFile], grid: &Grid, sampling: &str) -> Vec<String> {
     let Some(georef) = &grid.georef else { return Vec::new() };
     let fine = pixel(&georef.transform);
     let line = |file: &LayerFile| {
         let coarse = pixel(&file.georef.as_ref()?.transform);
         let name = file.path.file_name()?.to_string_lossy().into_owned();
-        (coarse > fine * 1.001).then(|| format!("{name}: bilinear from pixels of {coarse:.6} to {fine:.6}"))
+        (coarse > fine * 1.001).then(|| format!("{name}: {sampling} from pixels of {coarse:.6} to {fine:.6}"))
     };
     files.iter().filter_map(line).collect()
 }

@@ -5,10 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, InFile, Result};
+use crate::raster::npy::{self, NpySource};
 use crate::raster::safe::{is_product, FileName, Product};
 use crate::raster::{open, open_path, BlockSource, Bytes, OpenOptions};
 
+/// Most dates of one stack.
+const MAX_PAGES: usize = 1000;
 /// Most files looked at in one folder.
 const MAX_FILES: usize = 100_000;
 
@@ -23,6 +26,8 @@ pub struct Candidate {
     pub resolution: Option<u32>,
     /// Path inside the product.
     entry: Option<String>,
+    /// Which date of a file that holds several.
+    page: Option<usize>,
 }
 
 /// The files of one date.
@@ -57,9 +62,13 @@ impl DateFiles {
     /// # Errors
     /// As [`open`].
     pub fn open(&self, file: &Candidate, options: &OpenOptions) -> Result<Box<dyn BlockSource>> {
-        match &file.entry {
-            Some(_) => open(self.bytes(file)?, &file.path, options),
-            None => open_path(&file.path, options),
+        match (&file.entry, file.page) {
+            (Some(_), _) => open(self.bytes(file)?, &file.path, options),
+            (None, None) => open_path(&file.path, options),
+            (None, Some(page)) => {
+                let source = NpySource::open(Bytes::map(&file.path)?, &file.path, page, options);
+                Ok(Box::new(source.in_file(&file.path)?))
+            }
         }
     }
 
@@ -75,6 +84,7 @@ impl DateFiles {
             band: Some(image.band),
             resolution: Some(image.resolution),
             entry: Some(image.path.clone()),
+            page: None,
         });
         let files = files.collect();
         let (time, name) = (product.sensing_time(), product.name.clone());
@@ -96,6 +106,8 @@ pub fn discover(inputs: &[PathBuf]) -> Result<Vec<DateFiles>> {
             dates.push(DateFiles::of_product(input)?);
         } else if kind.is_dir() {
             dates.extend(of_folder(input)?);
+        } else if input.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
+            dates.extend(of_stack(input)?);
         } else {
             loose.push(input.clone());
         }
@@ -141,6 +153,27 @@ fn of_folder(folder: &Path) -> Result<Vec<DateFiles>> {
         );
     }
     Ok(group(&images))
+}
+
+/// The dates of a stack of NumPy's, in its order.
+fn of_stack(path: &Path) -> Result<Vec<DateFiles>> {
+    let pages = npy::dates(&Bytes::map(path)?).in_file(path)?;
+    if pages > MAX_PAGES {
+        return Err(Error::limit(format!("a stack of {pages} dates (at most {MAX_PAGES})")).in_file(path));
+    }
+    let hints = name_of(path);
+    let date = |page: usize| {
+        let name = format!("{} {}", path.file_name().unwrap_or_default().to_string_lossy(), page + 1);
+        let file = Candidate {
+            path: path.to_path_buf(),
+            band: None,
+            resolution: None,
+            entry: None,
+            page: Some(page),
+        };
+        DateFiles { time: None, name, product: None, hints: hints.clone(), files: vec![file] }
+    };
+    Ok((0..pages).map(date).collect())
 }
 
 fn is_image(path: &Path) -> bool {
@@ -208,6 +241,7 @@ fn of_files(files: Vec<(&PathBuf, FileName)>) -> DateFiles {
             band: n.band,
             resolution: n.resolution,
             entry: None,
+            page: None,
         })
         .collect();
     files.sort_by(|a, b| (a.band, a.resolution, &a.path).cmp(&(b.band, b.resolution, &b.path)));

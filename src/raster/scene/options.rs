@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::{MercatorGrid, Window};
 use crate::error::{Error, Result};
+use crate::raster::warp::Sampling;
 use crate::raster::{Georef, OpenOptions};
 
 /// How a series is opened.
@@ -21,6 +22,8 @@ pub struct SeriesOptions {
     pub extent: Extent,
     /// Only this part of it.
     pub window: Option<Window>,
+    /// How pixels of other grids are resampled.
+    pub sampling: Sampling,
     /// Radiometric offset of digital numbers.
     pub offset: OffsetChoice,
     /// Which values mean "no data".
@@ -39,6 +42,7 @@ impl Default for SeriesOptions {
             target: Target::Reference,
             extent: Extent::Reference,
             window: None,
+            sampling: Sampling::Bilinear,
             offset: OffsetChoice::Auto,
             nodata: NodataChoice::Auto,
             cache_bytes: 256 << 20,

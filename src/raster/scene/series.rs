@@ -10,7 +10,7 @@ use super::discover::discover;
 use super::layer::{Layer, LayerFile, Scratch};
 use super::options::SeriesOptions;
 use crate::error::{Error, InFile, Result};
-use crate::raster::warp::{Mapping, Resampler};
+use crate::raster::warp::{Mapping, Resampler, Sampling};
 use crate::raster::{
     BlockCache, BlockCost, BlockRange, BlockSource, FrameInfo, FrameSource, Grid, Outlook, ReadStats,
     SampleType, SourceId,
@@ -51,7 +51,7 @@ impl Series {
         let block = native_block(&dates);
         let (mut frames, mut layers) = (Vec::new(), Vec::new());
         for date in dates {
-            let (frame, files) = place(date, &grid)?;
+            let (frame, files) = place(date, &grid, options.sampling)?;
             frames.push(frame);
             layers.push(files);
         }
@@ -252,34 +252,36 @@ fn native_block(dates: &[Date]) -> (usize, usize) {
 }
 
 /// A date's files with their ways to the grid, and what the ways are.
-fn place(date: Date, grid: &Grid) -> Result<(FrameInfo, Vec<Layer>)> {
+fn place(date: Date, grid: &Grid, sampling: Sampling) -> Result<(FrameInfo, Vec<Layer>)> {
     let files = date.paths();
     let Date { label, files: opened, mut notes, grid: own, .. } = date;
     let size = (grid.width, grid.height);
     let way = Mapping::between(grid.georef.as_ref(), size, own.georef.as_ref())
         .map_err(|e| e.while_doing(format!("date {label}")))?;
-    notes.extend(note(&way, grid, &own));
+    notes.extend(note(&way, grid, &own, sampling.name()));
     let layer = |file: LayerFile| {
         let mapping =
             Mapping::between(grid.georef.as_ref(), size, file.georef.as_ref()).in_file(&file.path)?;
-        let resampler = Resampler::new(mapping, size, file.size());
+        let resampler = Resampler::new(mapping, sampling, size, file.size());
         Ok(Layer::new(file, resampler))
     };
     let layers = opened.into_iter().map(layer).collect::<Result<_>>()?;
     Ok((FrameInfo { label, files, notes }, layers))
 }
 
-fn note(way: &Mapping, grid: &Grid, own: &Grid) -> Option<String> {
+fn note(way: &Mapping, grid: &Grid, own: &Grid, sampling: &str) -> Option<String> {
     let code = |g: &Grid| g.georef.as_ref().map_or(0, |georef| georef.epsg);
     match way {
         Mapping::Shift { dx: 0, dy: 0 } => None,
         Mapping::Shift { dx, dy } => Some(format!("moved by whole pixels: {dx} columns, {dy} rows")),
         Mapping::Affine(_) => {
             let (x, y) = way.scale(0.0, 0.0);
-            Some(format!("resampled (bilinear) to the series' grid, {x:.4}×{y:.4} of its pixels to a pixel"))
+            Some(format!(
+                "resampled ({sampling}) to the series' grid, {x:.4}×{y:.4} of its pixels to a pixel"
+            ))
         }
         Mapping::Projected(_) => {
-            Some(format!("reprojected (bilinear) from EPSG:{} to EPSG:{}", code(own), code(grid)))
+            Some(format!("reprojected ({sampling}) from EPSG:{} to EPSG:{}", code(own), code(grid)))
         }
     }
 }

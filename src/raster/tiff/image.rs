@@ -100,11 +100,6 @@ impl Image {
         let bits = uniform(directory.numbers(bytes, tag::BITS_PER_SAMPLE), 1, "bits per sample")? as usize;
         let format = uniform(directory.numbers(bytes, tag::SAMPLE_FORMAT), 1, "sample format")?;
         let photometric = number(tag::PHOTOMETRIC).unwrap_or(1);
-        if photometric == photometric::PALETTE {
-            return Err(Error::unsupported(
-                "a TIFF with a colour palette (gdal_translate -expand rgb helps)",
-            ));
-        }
         if bits < 8 && (samples > 1 || number(tag::FILL_ORDER).unwrap_or(1) != 1) {
             return Err(Error::unsupported(format!("a TIFF with {samples} bands of {bits} bits")));
         }

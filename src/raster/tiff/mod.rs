@@ -61,6 +61,11 @@ impl TiffSource {
         let directories = ifd::directories(&bytes)?;
         let first = directories.first().ok_or_else(|| Error::format("a TIFF without an image"))?;
         let image = Image::parse(&bytes, first, limits)?;
+        if image.photometric == photometric::PALETTE && !options.indices {
+            return Err(Error::unsupported(
+                "a TIFF with a colour palette (gdal_translate -expand rgb helps)",
+            ));
+        }
         let bands: Vec<usize> = (0..image.samples).filter(|b| Some(*b) != image.alpha).collect();
         let mut images = vec![image];
         let mut masks = Vec::new();

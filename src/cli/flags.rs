@@ -1,4 +1,4 @@
-//! Flags of `swath upscale` by what they are about, and the values they take.
+//! Flags that commands on scenes share, by what they are about, and the values they take.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,11 @@ use clap::{Args as ClapArgs, ValueEnum};
 use crate::cli::values::{epsg, numbers, ByteSize};
 use crate::engine::DevicePick;
 use crate::error::{Error, Result};
-use crate::pipeline::{OutputKind, OverlapChoice, ProgressMode};
+use crate::pipeline::{JobOptions, OutputKind, OverlapChoice, ProgressMode};
 use crate::raster::cog::Compression;
 use crate::raster::crs::Bounds;
 use crate::raster::scene::{Extent, MercatorGrid, NodataChoice, OffsetChoice, SeriesOptions, Target, Window};
+use crate::raster::warp::Sampling;
 use crate::raster::{GeoTransform, Georef, Jp2Decoder, OpenOptions};
 use crate::tile::Blend;
 
@@ -51,42 +52,49 @@ pub struct InputArgs {
     /// georeferenced true colour).
     #[arg(long, value_name = "N|none|auto", default_value = "auto", allow_hyphen_values = true)]
     nodata: NodataChoice,
+    /// How pixels of other grids are resampled (default: as for the images the network was trained on).
+    #[arg(long, value_enum)]
+    pub(super) resampling: Option<SamplingArg>,
     /// Who decodes JPEG 2000.
     #[arg(long, value_enum, default_value_t = Jp2::Hayro)]
     jp2_decoder: Jp2,
 }
 
-/// How the image is cut and joined.
+/// How the image is cut.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Tiles")]
 pub struct TilingArgs {
-    /// Side of a tile in input pixels (default: the largest that fits --memory, at most 256).
+    /// Side of a tile in input pixels (default: the largest that fits --memory, at most 256, or 512 for Satlas
+    /// networks).
     #[arg(long, value_name = "PX")]
     pub(super) tile: Option<usize>,
     /// Pixels shared by neighbours, or `exact`: enough that tiling cannot be seen at all.
     #[arg(long, value_name = "PX|exact", value_parser = overlap)]
     pub(super) overlap: Option<OverlapChoice>,
-    /// How shared pixels are joined.
-    #[arg(long, value_enum, default_value_t = BlendArg::Cosine)]
-    pub(super) blend: BlendArg,
     /// Draws among equally good dates.
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
     /// Also write which dates each pixel was made from: one band a network frame, 1 = first date.
     #[arg(long, value_name = "FILE")]
     pub(super) choices: Option<PathBuf>,
+}
+
+/// How tiles are joined.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Tiles")]
+pub struct SeamArgs {
+    /// How shared pixels are joined.
+    #[arg(long, value_enum, default_value_t = BlendArg::Cosine)]
+    pub(super) blend: BlendArg,
     /// Measure and print how visible tile borders are.
     #[arg(long)]
     pub(super) seam_report: bool,
 }
 
-/// What is written.
+/// How rasters are written.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Result")]
-pub struct ResultArgs {
-    /// Sample type: u8 = 255 v, u16 = 10000 v, f32 = the network's own numbers.
-    #[arg(long, value_enum, default_value_t = TypeArg::U8)]
-    pub(super) r#type: TypeArg,
+pub struct RasterArgs {
     /// Compression of the GeoTIFF.
     #[arg(long, value_enum, default_value_t = CompressArg::Deflate)]
     pub(super) compress: CompressArg,
@@ -96,7 +104,7 @@ pub struct ResultArgs {
     /// Add an internal mask beside the nodata value.
     #[arg(long)]
     pub(super) mask: bool,
-    /// Replace an existing result.
+    /// Replace existing results.
     #[arg(long)]
     pub(super) overwrite: bool,
     /// Go on from an interrupted run of the same job.
@@ -141,6 +149,12 @@ pub struct TalkArgs {
 pub enum Jp2 {
     Hayro,
     Openjpeg,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SamplingArg {
+    Bilinear,
+    Nearest,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -212,6 +226,31 @@ impl RunArgs {
     }
 }
 
+/// What all jobs on scenes are told. Objects are not joined, so a job that finds some has no seams.
+///
+/// # Errors
+/// `Usage` for flags that do not go together.
+pub fn job_options(
+    scenes: &[PathBuf],
+    input: &InputArgs,
+    tiling: &TilingArgs,
+    seams: Option<&SeamArgs>,
+    run: &RunArgs,
+) -> Result<JobOptions> {
+    Ok(JobOptions {
+        series: input.series()?,
+        sampling: input.resampling.map(Sampling::from),
+        tile: tiling.tile,
+        overlap: tiling.overlap.unwrap_or(OverlapChoice::Family),
+        blend: seams.map_or(Blend::Crop, |seams| seams.blend.into()),
+        seed: tiling.seed,
+        device: run.device(),
+        seams: seams.is_some_and(|seams| seams.seam_report),
+        choices: tiling.choices.clone(),
+        ..JobOptions::new(scenes.to_vec(), run.memory(), run.threads())
+    })
+}
+
 impl InputArgs {
     /// The same as scenes are opened with.
     ///
@@ -267,6 +306,7 @@ macro_rules! same_names {
 }
 
 same_names! {
+    SamplingArg => Sampling { Bilinear, Nearest }
     ExtentArg => Extent { Reference, Union, Intersection }
     BlendArg => Blend { Crop, Linear, Cosine }
     TypeArg => OutputKind { U8, U16, F32 }

@@ -1,15 +1,15 @@
-//! What `swath upscale` says: the job before it runs, and what it did.
+//! What commands on scenes say: the job before it runs, and what it did.
 
 use crate::cli::values::human_bytes;
 use crate::error::Result;
-use crate::pipeline::{Upscale, UpscaleOptions, UpscaleReport};
+use crate::pipeline::{Job, JobReport};
 use crate::raster::FrameSource;
 
 /// What the job will do, for `--dry-run` and `--verbose`.
 ///
 /// # Errors
 /// What the file's layout and, if `timed`, running one tile say.
-pub fn outline(job: &Upscale, options: &UpscaleOptions, timed: bool) -> Result<String> {
+pub fn outline(job: &Job, timed: bool) -> Result<String> {
     use std::fmt::Write;
     let (grid, series) = (job.grid(), job.series());
     let size = series.grid();
@@ -17,12 +17,17 @@ pub fn outline(job: &Upscale, options: &UpscaleOptions, timed: bool) -> Result<S
         Some(georef) => format!("EPSG:{}", georef.epsg),
         None => "not georeferenced".to_string(),
     };
-    let estimate = job.cog().estimate()?;
     let (working_set, cache) = job.working_set();
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ =
-        writeln!(out, "series   {} dates, {}x{} px, {place}", series.frames().len(), size.width, size.height);
+    let _ = writeln!(
+        out,
+        "series   {} dates, {} at a time, {}x{} px, {place}",
+        series.frames().len(),
+        job.dates(),
+        size.width,
+        size.height
+    );
     for frame in series.frames() {
         let _ = writeln!(out, "  {}  {}", frame.label, frame.notes.join("; "));
     }
@@ -43,15 +48,19 @@ pub fn outline(job: &Upscale, options: &UpscaleOptions, timed: bool) -> Result<S
         human_bytes(cache),
         if cache < working_set { ": some will be decoded again" } else { "" }
     );
-    let _ = writeln!(
-        out,
-        "result   {}x{} px, {} levels, at most {}; disk at most {}",
-        job.cog().width,
-        job.cog().height,
-        estimate.levels,
-        human_bytes(estimate.file_at_most),
-        human_bytes(estimate.disk_at_most)
-    );
+    for target in job.targets() {
+        let estimate = target.cog.estimate()?;
+        let _ = writeln!(
+            out,
+            "result   {}: {}x{} px, {} levels, at most {}; disk at most {}",
+            target.path.display(),
+            target.cog.width,
+            target.cog.height,
+            estimate.levels,
+            human_bytes(estimate.file_at_most),
+            human_bytes(estimate.disk_at_most)
+        );
+    }
     if timed {
         let tile = job.time_one_tile()?;
         let all = tile.as_secs_f64() * grid.len() as f64;
@@ -59,7 +68,7 @@ pub fn outline(job: &Upscale, options: &UpscaleOptions, timed: bool) -> Result<S
             out,
             "time     {:.3} s a tile on {} threads, about {} in all",
             tile.as_secs_f64(),
-            options.threads,
+            job.options().threads,
             human_time(all)
         );
     }
@@ -67,17 +76,22 @@ pub fn outline(job: &Upscale, options: &UpscaleOptions, timed: bool) -> Result<S
 }
 
 /// What the job did, a line or a few.
-pub fn summary(job: &Upscale, report: &UpscaleReport) -> String {
+pub fn summary(job: &Job, report: &JobReport) -> String {
     use std::fmt::Write;
     let mut out = String::new();
     let seconds = report.elapsed.0.as_secs_f64() + report.elapsed.1.as_secs_f64();
     // Writing to a String cannot fail.
+    let size = job.targets().first().map_or_else(
+        || (job.series().grid().width, job.series().grid().height),
+        |target| (target.cog.width, target.cog.height),
+    );
+    let bytes: u64 = report.summaries.iter().map(|summary| summary.bytes).sum();
     let _ = writeln!(
         out,
         "{}x{} px, {}, in {} ({} tiles, {} without data; {} blocks decoded, {} again; peak memory {})",
-        job.cog().width,
-        job.cog().height,
-        human_bytes(report.summary.bytes),
+        size.0,
+        size.1,
+        human_bytes(bytes),
         human_time(seconds),
         report.stream.tiles,
         report.stream.skipped,
@@ -106,5 +120,15 @@ fn human_time(seconds: f64) -> String {
         0..60 => format!("{seconds:.1} s"),
         s @ 60..3600 => format!("{} min {:02} s", s / 60, s % 60),
         s => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+/// Warns, on stderr, of fewer dates than the network was made for.
+pub fn few_dates(job: &Job) {
+    let (given, made_for) = (job.dates(), job.model().network().input().default_frames);
+    if given < made_for {
+        eprintln!(
+            "swath: warning: the network was made for {made_for} dates of a place; it is given {given}"
+        );
     }
 }

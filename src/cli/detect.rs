@@ -1,0 +1,130 @@
+//! `swath detect`: objects in scenes.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::flags::{job_options, InputArgs, RunArgs, TalkArgs, TilingArgs};
+use super::interrupt::stop_flag;
+use super::model::ModelArgs;
+use super::print::say;
+use super::report::{few_dates, outline, summary};
+use super::values::share;
+use crate::error::Result;
+use crate::models::Task;
+use crate::pipeline::{choose_head, Detect, DetectOptions, DetectReport, JobOptions, Shape};
+
+const EXAMPLES: &str = "\
+Examples:
+  swath detect S2A_*.SAFE S2B_*.SAFE -m wind_turbine.pth -o turbines.geojson
+  swath detect scenes -m marine.pth -o sea.geojson --min-score 0.7 \\
+      --coverage seen.tif
+  swath detect scenes -m sentinel2_swinb_si_rgb.pth --head point \\
+      -o points.geojson --category wind_turbine
+
+Exit codes: 0 done, 2 usage, 3 input file, 4 limit or --memory, 5 weights,
+6 device, 7 input/output, 8 disk full, 130 interrupted.";
+
+/// Finds objects in a time series: points or boxes with category, score, dates, source and model.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Scenes: .SAFE folders or .SAFE.zip files, JP2 or GeoTIFF bands, stacked GeoTIFFs, PNGs, or a folder of
+    /// those. Several make a time series.
+    #[arg(required = true)]
+    scenes: Vec<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Result, its format by extension: .geojson, .ndjson.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// The head to run, by name or number, where several detect.
+    #[arg(long, value_name = "NAME")]
+    head: Option<String>,
+    /// Dates the network is given for a place (default: as many as it was made for, or as there are).
+    #[arg(long, value_name = "N")]
+    dates: Option<usize>,
+    /// Leave out what scores less.
+    #[arg(long, value_name = "0..1", default_value = "0.5", value_parser = share, help_heading = "Result")]
+    min_score: f32,
+    /// Only this category. May be repeated.
+    #[arg(long, value_name = "NAME", help_heading = "Result")]
+    category: Vec<String>,
+    /// How objects are drawn.
+    #[arg(long, value_enum, default_value_t = ShapeArg::Point, help_heading = "Result")]
+    geometry: ShapeArg,
+    /// Also write a raster of where there was imagery: 1, or 0 without.
+    #[arg(long, value_name = "FILE", help_heading = "Result")]
+    coverage: Option<PathBuf>,
+    /// Also draw a small picture of the scenes with the objects' boxes on them.
+    #[arg(long, value_name = "PNG", help_heading = "Result")]
+    preview: Option<PathBuf>,
+    /// Replace existing results.
+    #[arg(long, help_heading = "Result")]
+    overwrite: bool,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    tiling: TilingArgs,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    talk: TalkArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ShapeArg {
+    Point,
+    Box,
+}
+
+impl Args {
+    fn options(&self) -> Result<DetectOptions> {
+        let job = job_options(&self.scenes, &self.input, &self.tiling, None, &self.run)?;
+        Ok(DetectOptions {
+            job: JobOptions { overwrite: self.overwrite, ..job },
+            output: self.output.clone(),
+            dates: self.dates,
+            min_score: self.min_score,
+            categories: self.category.clone(),
+            shape: match self.geometry {
+                ShapeArg::Point => Shape::Point,
+                ShapeArg::Box => Shape::Box,
+            },
+            coverage: self.coverage.clone(),
+            preview: self.preview.clone(),
+        })
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What the job says; nothing appears under the result's name unless all went well.
+pub fn run(args: &Args) -> Result<()> {
+    let stop = stop_flag()?;
+    let options = args.options()?;
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(options.job.threads).build_global();
+    let model = choose_head(args.model.open()?, args.head.as_deref(), &[Task::Detect, Task::Instance])?;
+    let detect = Detect::prepare(&options, &model)?;
+    few_dates(&detect.job);
+    if args.talk.dry_run || args.talk.verbose {
+        say(&outline(&detect.job, args.talk.dry_run)?)?;
+    }
+    if args.talk.dry_run {
+        return Ok(());
+    }
+    let report = detect.run(args.run.progress(), &stop)?;
+    if !args.talk.quiet {
+        say(&format!("{}{}", found(&report), summary(&detect.job, &report.job)))?;
+    }
+    Ok(())
+}
+
+fn found(report: &DetectReport) -> String {
+    let (in_tiles, left) = report.objects;
+    let categories: Vec<String> =
+        report.categories.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let twice = in_tiles - left;
+    format!("{left} objects ({}); {twice} that neighbouring tiles show too\n", categories.join(", "))
+}

@@ -1,0 +1,116 @@
+//! What the commands that measure every pixel share: their flags, and how they run.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use clap::Args;
+
+use super::flags::{job_options, InputArgs, RasterArgs, RunArgs, SeamArgs, TalkArgs, TilingArgs};
+use super::model::ModelArgs;
+use super::print::say;
+use super::report::{few_dates, outline, summary};
+use crate::engine::LoadedModel;
+use crate::error::Result;
+use crate::models::{Colour, Task};
+use crate::pipeline::{check_preview, choose_head, Job, JobOptions, MapOptions};
+
+/// Flags of a map.
+#[derive(Debug, Args)]
+pub struct MapArgs {
+    /// Scenes: .SAFE folders or .SAFE.zip files, JP2 or GeoTIFF bands, stacked GeoTIFFs, PNGs, or a folder of
+    /// those. Several make a time series.
+    #[arg(required = true)]
+    scenes: Vec<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Result: .tif for a GeoTIFF, .png for small images.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// The head to run, by name or number, where several fit.
+    #[arg(long, value_name = "NAME")]
+    head: Option<String>,
+    /// Dates the network is given for a place (default: as many as it was made for, or as there are).
+    #[arg(long, value_name = "N")]
+    dates: Option<usize>,
+    /// Also write a raster of where there was imagery: 1, or 0 without.
+    #[arg(long, value_name = "FILE", help_heading = "Result")]
+    coverage: Option<PathBuf>,
+    /// Also draw a small picture of the scenes with the result on them.
+    #[arg(long, value_name = "PNG", help_heading = "Result")]
+    preview: Option<PathBuf>,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    tiling: TilingArgs,
+    #[command(flatten)]
+    seams: SeamArgs,
+    #[command(flatten)]
+    raster: RasterArgs,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    talk: TalkArgs,
+}
+
+impl MapArgs {
+    /// The same as the job takes it.
+    ///
+    /// # Errors
+    /// `Usage` for flags that do not go together.
+    pub fn options(&self) -> Result<MapOptions> {
+        let job = job_options(&self.scenes, &self.input, &self.tiling, Some(&self.seams), &self.run)?;
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(job.threads).build_global();
+        Ok(MapOptions {
+            job: JobOptions { resume: self.raster.resume, overwrite: self.raster.overwrite, ..job },
+            output: self.output.clone(),
+            dates: self.dates,
+            compression: self.raster.compress.into(),
+            compression_level: self.raster.compress_level,
+            mask: self.raster.mask,
+            coverage: self.coverage.clone(),
+        })
+    }
+
+    /// The model with the head that is asked for, or that alone does one of the tasks.
+    ///
+    /// # Errors
+    /// As [`choose_head`] and opening the file.
+    pub fn model(&self, tasks: &[Task]) -> Result<LoadedModel> {
+        choose_head(self.model.open()?, self.head.as_deref(), tasks)
+    }
+
+    /// Says what will be done, does it unless it is a dry run, and draws the preview, where `colour` gives a number of
+    /// the map its colour, if it has one. `after` is called when the map is there; what it returns is said, too.
+    ///
+    /// # Errors
+    /// What the job says; nothing appears under the results' names unless all went well.
+    pub fn run(
+        &self,
+        job: &Job,
+        colour: &dyn Fn(f32) -> Option<Colour>,
+        after: &mut dyn FnMut() -> Result<Option<String>>,
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        few_dates(job);
+        if self.talk.dry_run || self.talk.verbose {
+            say(&outline(job, self.talk.dry_run)?)?;
+        }
+        if self.talk.dry_run {
+            return Ok(());
+        }
+        let replaces = self.raster.overwrite || self.raster.resume;
+        self.preview.iter().try_for_each(|path| check_preview(path, replaces))?;
+        let report = job.run(&mut |_| (), self.run.progress(), stop)?;
+        let more = after()?;
+        if let Some(path) = &self.preview {
+            let mut picture = job.picture()?;
+            picture.paint(&self.output, colour)?;
+            picture.write(path)?;
+        }
+        if !self.talk.quiet {
+            more.iter().try_for_each(|line| say(line))?;
+            say(&summary(job, &report))?;
+        }
+        Ok(())
+    }
+}

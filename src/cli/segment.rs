@@ -1,0 +1,62 @@
+//! `swath segment`: classes of pixels.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::flags::TypeArg;
+use super::interrupt::stop_flag;
+use super::map::MapArgs;
+use super::values::share;
+use crate::error::Result;
+use crate::models::Task;
+use crate::pipeline::{segment, SegmentOptions};
+
+const EXAMPLES: &str = "\
+Examples:
+  swath segment S2A_*.SAFE S2B_*.SAFE -m solar_farm.pth -o solar.tif \\
+      --threshold 0.7 --probabilities solar_p.tif
+  swath segment scenes -m sentinel2_swinb_si_rgb.pth --head land_cover \\
+      -o cover.tif --coverage seen.tif
+
+Exit codes: 0 done, 2 usage, 3 input file, 4 limit or --memory, 5 weights,
+6 device, 7 input/output, 8 disk full, 130 interrupted. After all but 2 and 5
+the work done so far can be kept: run again with --resume.";
+
+/// Draws a map of classes of a time series: a Cloud-Optimized GeoTIFF of 0 for no data, then class + 1, with colours
+/// and names.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    map: MapArgs,
+    /// Probability above which a class counts, for all or one for each (default: 0.5 where several classes may be true
+    /// of a pixel; else the most probable one counts).
+    #[arg(long, value_name = "0..1", value_delimiter = ',', value_parser = share, help_heading = "Result")]
+    threshold: Vec<f32>,
+    /// Also write the probabilities, a band for each class.
+    #[arg(long, value_name = "FILE", help_heading = "Result")]
+    probabilities: Option<PathBuf>,
+    /// Sample type of the probabilities: u8 = 255 p, u16 = 10000 p, f32 = p.
+    #[arg(long, value_enum, default_value_t = TypeArg::U8, help_heading = "Result")]
+    r#type: TypeArg,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What the job says; nothing appears under the results' names unless all went well.
+pub fn run(args: &Args) -> Result<()> {
+    let stop = stop_flag()?;
+    let options = SegmentOptions {
+        map: args.map.options()?,
+        thresholds: args.threshold.clone(),
+        probabilities: args.probabilities.clone(),
+        kind: args.r#type.into(),
+    };
+    let model = args.map.model(&[Task::Segment, Task::BinSegment])?;
+    let (job, legend) = segment(&options, &model)?;
+    let palette = legend.palette();
+    let colour = |class: f32| palette.get(class as usize).copied().filter(|colour| *colour != [0; 3]);
+    args.map.run(&job, &colour, &mut || Ok(None), &stop)
+}
