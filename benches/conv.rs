@@ -11,10 +11,11 @@ mod peak;
 use std::time::Instant;
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use swath::cpu::conv::{Algorithm, Operands, PackedConv};
+use swath::cpu::conv::{Algorithm, Method, Operands, PackedConv};
 use swath::cpu::isa::Isa;
 use swath::cpu::pool::Pool;
 use swath::kernel::conv::{Activation, Conv2dParams, Epilogue};
+use swath::kernel::precision::Precision;
 
 use peak::{median, peak};
 
@@ -33,22 +34,29 @@ struct Case {
 }
 
 impl Case {
-    fn new(algorithm: Algorithm, x: [u32; 4], c_out: u32, kernel: u32, threads: usize) -> Self {
+    fn new(
+        algorithm: Algorithm,
+        precision: Precision,
+        x: [u32; 4],
+        c_out: u32,
+        kernel: u32,
+        threads: usize,
+    ) -> Self {
         let [batch, c_in, h, w] = x;
         let mut params = Conv2dParams::same(x, c_out, kernel);
         params.epilogue =
             Epilogue { has_bias: 1, act: Activation::LeakyRelu as u32, slope: 0.2, ..Epilogue::NONE };
-        let isa = Isa::current().unwrap();
+        let method = Method { algorithm, precision, isa: Isa::current().unwrap() };
         let numbers = |n: usize| (0..n).map(|i| (i % 17) as f32 / 17.0 - 0.5).collect::<Vec<_>>();
         let weights = numbers(params.weight_len());
         Self {
-            name: format!("{c_in}->{c_out} {kernel}x{kernel} {batch}x{h}x{w} {algorithm:?}"),
-            kernel: PackedConv::form(algorithm, isa, &params).unwrap().0,
-            conv: PackedConv::new(algorithm, isa, &params, &weights).unwrap(),
+            name: format!("{c_in}->{c_out} {kernel}x{kernel} {batch}x{h}x{w} {algorithm:?} {precision}"),
+            kernel: PackedConv::form(method, &params).unwrap().0,
+            conv: PackedConv::new(method, &params, &weights).unwrap(),
             x: numbers(params.x_span()),
             y: numbers(params.y_span()),
             bias: numbers(c_out as usize),
-            scratch: vec![0.0; PackedConv::scratch_len(algorithm, isa, &params, threads).unwrap()],
+            scratch: vec![0.0; PackedConv::scratch_len(method, &params, threads).unwrap()],
             params,
         }
     }
@@ -65,20 +73,36 @@ impl Case {
     }
 }
 
+/// Every algorithm in every precision of this machine.
+fn methods() -> impl Iterator<Item = (Algorithm, Precision)> {
+    let isa = Isa::current().unwrap();
+    let precisions = Precision::ALL.into_iter().filter(move |p| isa.multiplies(*p));
+    let direct = precisions.map(|p| (Algorithm::Direct, p));
+    direct.chain([(Algorithm::Winograd, Precision::F32)])
+}
+
 fn cases(threads: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for image in [[1, 32, 32], [16, 32, 32], [1, 128, 128]] {
         for (c_in, c_out) in [(64, 32), (96, 32), (128, 32), (160, 32), (192, 64)] {
-            for algorithm in [Algorithm::Direct, Algorithm::Winograd] {
+            for (algorithm, precision) in methods() {
                 let x = [image[0], c_in, image[1], image[2]];
-                cases.push(Case::new(algorithm, x, c_out, 3, threads));
+                cases.push(Case::new(algorithm, precision, x, c_out, 3, threads));
             }
         }
     }
-    cases.push(Case::new(Algorithm::Direct, [1, 64, 512, 512], 64, 3, threads));
-    cases.push(Case::new(Algorithm::Direct, [1, 64, 512, 512], 3, 3, threads));
-    cases.push(Case::new(Algorithm::Direct, [1, 128, 128, 128], 64, 1, threads));
-    cases.push(Case::new(Algorithm::Direct, [16, 64, 16, 16], 64, 3, threads));
+    let direct = methods().filter(|(algorithm, _)| *algorithm == Algorithm::Direct);
+    for (algorithm, precision) in direct {
+        for (x, c_out, kernel) in [
+            ([1, 64, 512, 512], 64, 3),
+            ([1, 64, 512, 512], 3, 3),
+            ([1, 128, 128, 128], 64, 1),
+            ([1, 1024, 32, 32], 256, 1),
+            ([16, 64, 16, 16], 64, 3),
+        ] {
+            cases.push(Case::new(algorithm, precision, x, c_out, kernel, threads));
+        }
+    }
     cases
 }
 

@@ -1,5 +1,5 @@
 //! Kernels of the transformer backbones at the sizes of Swin v2 B on 512×512 pixels, in GFLOP/s and as a
-//! share of the machine's peak; norms in GB/s. Interleaved as in `conv`: medians over rounds.
+//! share of the machine's peak in f32; norms in GB/s. Interleaved as in `conv`: medians over rounds.
 //! `SWATH_ISA` picks the instruction set, `SWATH_BENCH_THREADS` the threads (default 1).
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -9,8 +9,10 @@ mod peak;
 use std::time::Instant;
 
 use peak::{median, peak};
+use swath::cpu::isa::Isa;
 use swath::cpu::Cpu;
 use swath::graph::{Builder, Mode, Var};
+use swath::kernel::precision::Precision;
 use swath::ops::WindowAttention;
 use swath::passes::optimise;
 use swath::plan::{compile, Device, Session};
@@ -30,7 +32,7 @@ impl Case {
     fn new(
         name: String,
         dims: &[usize],
-        threads: usize,
+        (threads, precision): (usize, Precision),
         build: impl for<'b> Fn(&'b Builder, Var<'b>) -> Var<'b>,
     ) -> Self {
         let b = Builder::new(Mode::Infer);
@@ -43,7 +45,7 @@ impl Case {
             store.insert(name, &value.spec.shape, data).unwrap();
         }
         let cost = graph.cost();
-        let cpu = Cpu::new(threads).unwrap();
+        let cpu = Cpu::new(threads).unwrap().with_precision(precision);
         let mut session = cpu.load(compile(&graph, cpu.kernels()).unwrap().into(), &store).unwrap();
         session.input(0).iter_mut().enumerate().for_each(|(i, x)| *x = (i % 23) as f32 / 23.0 - 0.5);
         Self { name, session, gflop: cost.flops as f64 * 1e-9, gbyte: cost.bytes as f64 * 1e-9 }
@@ -60,9 +62,9 @@ impl Case {
     }
 }
 
-fn linear(m: usize, k: usize, n: usize, gelu: bool, threads: usize) -> Case {
-    let name = format!("linear {m}x{k}x{n}{}", if gelu { " gelu" } else { "" });
-    Case::new(name, &[m, k], threads, |b, x| {
+fn linear(m: usize, k: usize, n: usize, gelu: bool, how: (usize, Precision)) -> Case {
+    let name = format!("linear {m}x{k}x{n}{} {}", if gelu { " gelu" } else { "" }, how.1);
+    Case::new(name, &[m, k], how, |b, x| {
         let y = x.linear(b.param("w", &[n, k]), Some(b.param("b", &[n])));
         if gelu {
             y.gelu()
@@ -76,7 +78,7 @@ fn attention(side: usize, heads: usize, window: usize, shift: usize, cosine: boo
     let c = 32 * heads;
     let kind = if cosine { "cosine" } else { "dot" };
     let name = format!("attention {kind} {side}x{side} heads {heads} window {window} shift {shift}");
-    Case::new(name, &[1, side, side, 3 * c], threads, |b, x| {
+    Case::new(name, &[1, side, side, 3 * c], (threads, Precision::F32), |b, x| {
         let bias = b.param("bias", &[heads, (2 * window - 1) * (2 * window - 1)]);
         let scale = cosine.then(|| b.param("scale", &[heads]));
         x.window_attention(
@@ -89,28 +91,36 @@ fn attention(side: usize, heads: usize, window: usize, shift: usize, cosine: boo
 }
 
 fn norm(rows: usize, n: usize, threads: usize) -> Case {
-    Case::new(format!("layer norm {rows}x{n}"), &[rows, n], threads, |b, x| {
+    Case::new(format!("layer norm {rows}x{n}"), &[rows, n], (threads, Precision::F32), |b, x| {
         x.layer_norm(b.param("w", &[n]), b.param("b", &[n]), 1e-5)
     })
 }
 
 fn main() {
     let threads = std::env::var("SWATH_BENCH_THREADS").map_or(1, |v| v.parse().unwrap());
-    let mut cases = vec![
-        linear(16384, 128, 384, false, threads),
-        linear(16384, 128, 512, true, threads),
-        linear(16384, 512, 128, false, threads),
-        linear(1024, 512, 1536, false, threads),
-        linear(1024, 512, 2048, true, threads),
-        linear(1024, 2048, 512, false, threads),
-        linear(256, 1024, 4096, true, threads),
+    let isa = Isa::current().unwrap();
+    let mut cases = Vec::new();
+    for precision in Precision::ALL.into_iter().filter(|p| isa.multiplies(*p)) {
+        for (m, k, n, gelu) in [
+            (16384, 128, 384, false),
+            (16384, 128, 512, true),
+            (16384, 512, 128, false),
+            (1024, 512, 1536, false),
+            (1024, 512, 2048, true),
+            (1024, 2048, 512, false),
+            (256, 1024, 4096, true),
+        ] {
+            cases.push(linear(m, k, n, gelu, (threads, precision)));
+        }
+    }
+    cases.extend([
         attention(128, 4, 8, 4, true, threads),
         attention(32, 16, 8, 0, true, threads),
         attention(32, 16, 8, 4, true, threads),
         attention(128, 4, 7, 3, false, threads),
         norm(16384, 128, threads),
         norm(1024, 512, threads),
-    ];
+    ]);
     let mut seconds = vec![Vec::new(); cases.len()];
     let mut shares = seconds.clone();
     for _ in 0..ROUNDS {

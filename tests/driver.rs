@@ -8,12 +8,11 @@ use std::process::{Command, Output};
 
 use fake_cuda::{Fake, VARIABLE};
 use swath::cuda::driver::Driver;
-use swath::cuda::Precision;
-use swath::engine::{DevicePick, Engine, LoadedModel, ModelOptions, Session};
+use swath::engine::{DevicePick, Engine, LoadedModel, ModelOptions, Precision, Session, Setup};
 use swath::models::InputSize;
 use swath::{Kind, Result};
 
-const CUDA: DevicePick = DevicePick::Cuda(0, Precision::F32);
+const CUDA: DevicePick = DevicePick::Cuda(0);
 const SIZE: InputSize = InputSize { batch: 1, frames: 2, height: 7, width: 9 };
 
 fn weights() -> PathBuf {
@@ -183,7 +182,8 @@ fn old_gpus_get_none_of_the_newer_ptx() {
     let model = model.unwrap();
     for (capability, newer) in [(72, false), (80, true)] {
         let fake = Fake::start(&format!("capability={capability}")).unwrap();
-        let engine = Engine::new(DevicePick::Cuda(0, Precision::Bf16), 1).unwrap();
+        let setup = Setup { device: CUDA, threads: 1, precision: Precision::Bf16, pointwise: false };
+        let engine = Engine::open(setup).unwrap();
         let mut session = engine.compile(&model, size(&model), &[], None).unwrap();
         drop(engine);
         assert_eq!(session.plan().steps.iter().any(|s| s.choice.entry.ends_with("_sm80")), newer);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use swath::engine::{forward, DevicePick, Engine, LoadedModel, ModelOptions};
+use swath::engine::{forward, input_size, DevicePick, Engine, LoadedModel, ModelOptions, Precision, Setup};
 use swath::util::npy::{self, Array};
 
 /// What the reference's f32 run differs from its own f64 run by, where a case does not say.
@@ -94,6 +94,18 @@ impl Case {
         self.array("output_f64.npy").or_else(|| self.array("output.npy")).unwrap()
     }
 
+    /// Largest difference of the output in bf16, over its range; `None` on a machine without.
+    fn rounded(&self) -> Option<f64> {
+        let setup = Setup { device: DevicePick::Cpu, precision: Precision::Bf16, ..Setup::default() };
+        let (engine, input) = (Engine::open(setup).unwrap(), self.array("input.npy").unwrap());
+        let size = input_size(&self.model(), &input.shape).unwrap();
+        let ran = engine.plan(&self.model(), size, &[]).unwrap().precisions();
+        let results = forward(&engine, &self.model(), &input, &[], None).unwrap();
+        let wanted = self.wanted();
+        let output = &results.iter().find(|(name, _)| name == "output").unwrap().1;
+        (ran.share(Precision::Bf16) > 0.0).then(|| largest_difference(output, &wanted) / range(&wanted))
+    }
+
     /// Runs the case and compares output and intermediates.
     fn check(&self, device: DevicePick, threads: usize) {
         let taps = self.taps();
@@ -170,6 +182,15 @@ fn own_cases_on_the_cpu() {
 #[test]
 fn own_cases_on_the_reference_device() {
     own_cases().iter().for_each(|case| case.check(DevicePick::Reference, 1));
+}
+
+#[test]
+fn bf16_stays_within_a_hundredth_of_the_range() {
+    let recorded = recorded().map_or(Vec::new(), |folder| cases(&folder, KINDS));
+    for case in own_cases().iter().chain(&recorded) {
+        let difference = case.rounded().unwrap_or(0.0);
+        assert!(difference <= 1e-2, "{}: {difference:.2e}", case.folder.display());
+    }
 }
 
 #[test]

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Times the super-resolution ESRGAN in swath and its peers on the same work and prints ratios.
+"""Times networks in swath and its peers on the same work and prints ratios.
 
-The network is the 8-date generator (24 channels in, 64 features, 23 blocks, growth 32) in f32 with
-random weights. Every program runs in a process of its own, loads the same weights and inputs, and is
-called in turn, round after round; a ratio is the median over the rounds of (peer's time / swath's
-time in the same round), so above 1 swath is faster. See README.md.
+Every program runs in a process of its own, loads the same random weights and inputs, and is called in
+turn, round after round; a ratio is the median over the rounds of (peer's time / swath's time in the same
+round), so above 1 swath is faster. The last column is the least and the most of the processor times' ratio.
+See README.md.
 """
 
 import argparse
@@ -17,13 +17,19 @@ import tempfile
 import time
 import venv
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
+
+from works import WORKS, network
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
-PACKAGES = ["torch", "numpy", "onnx", "onnxruntime", "openvino"]
-PEERS = ["torch", "onnxruntime", "openvino"]
-TOLERANCE = 1e-4
+PACKAGES = ["torch==2.15.0", "torchvision==0.29.2", "numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.31.1",
+            "openvino==2026.4.1"]
+# Each peer's precisions.
+PEERS = {"torch": ["f32", "bf16"], "inductor": ["f32", "bf16"], "onnxruntime": ["f32"], "openvino": ["f32", "bf16"]}
+# Largest difference between two programs, of the output's range.
+TOLERANCES = {"f32": 1e-4, "bf16": 5e-2}
 
 
 def environment():
@@ -36,124 +42,83 @@ def environment():
     return python
 
 
-def network(blocks):
-    """The generator in PyTorch, its parameters named as in published checkpoints."""
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
-
-    def conv(c_in, c_out):
-        return nn.Conv2d(c_in, c_out, 3, 1, 1)
-
-    class DenseBlock(nn.Module):
-        def __init__(self, features=64, growth=32):
-            super().__init__()
-            for i in range(1, 5):
-                setattr(self, f"conv{i}", conv(features + (i - 1) * growth, growth))
-            self.conv5 = conv(features + 4 * growth, features)
-            self.lrelu = nn.LeakyReLU(0.2, inplace=True)
-
-        def forward(self, x):
-            parts = [x]
-            for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
-                parts.append(self.lrelu(layer(torch.cat(parts, 1))))
-            return self.conv5(torch.cat(parts, 1)) * 0.2 + x
-
-    class Residual(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.rdb1, self.rdb2, self.rdb3 = DenseBlock(), DenseBlock(), DenseBlock()
-
-        def forward(self, x):
-            return self.rdb3(self.rdb2(self.rdb1(x))) * 0.2 + x
-
-    class Generator(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv_first = conv(24, 64)
-            self.body = nn.Sequential(*[Residual() for _ in range(blocks)])
-            self.conv_body, self.conv_up1, self.conv_up2 = conv(64, 64), conv(64, 64), conv(64, 64)
-            self.conv_hr, self.conv_last = conv(64, 64), conv(64, 3)
-            self.lrelu = nn.LeakyReLU(0.2, inplace=True)
-
-        def forward(self, x):
-            x = self.conv_first(x)
-            x = x + self.conv_body(self.body(x))
-            x = self.lrelu(self.conv_up1(F.interpolate(x, scale_factor=2, mode="nearest")))
-            x = self.lrelu(self.conv_up2(F.interpolate(x, scale_factor=2, mode="nearest")))
-            return self.conv_last(self.lrelu(self.conv_hr(x)))
-
-    torch.manual_seed(1)
-    return Generator().eval()
-
-
-def prepare(folder, blocks, sizes):
-    """Writes weights, the ONNX file and one input per size."""
+def prepare(folder, work, blocks, sizes):
+    """Writes weights, an ONNX file and one input per size."""
     import numpy
     import torch
 
-    model = network(blocks)
-    torch.save({"params_ema": model.state_dict()}, folder / "weights.pth")
-    for batch, height, width in sizes:
-        values = numpy.random.default_rng(7).random((batch, 24, height, width), dtype=numpy.float32)
-        numpy.save(folder / f"{batch}x{height}x{width}.npy", values)
-    axes = {"input": {0: "n", 2: "h", 3: "w"}, "output": {0: "n", 2: "h", 3: "w"}}
+    model = network(work, blocks)
+    torch.save({WORKS[work].key: model.state_dict()}, folder / "weights.pth")
     warnings.simplefilter("ignore")
-    torch.onnx.export(model, torch.zeros(1, 24, 32, 32), folder / "network.onnx", dynamo=False,
-                      input_names=["input"], output_names=["output"], dynamic_axes=axes)
+    for size in sizes:
+        shape = (size[0], WORKS[work].channels, *size[1:])
+        values = numpy.random.default_rng(7).random(shape, dtype=numpy.float32)
+        numpy.save(folder / f"{name(size)}.npy", values)
+        torch.onnx.export(model, torch.from_numpy(values), folder / f"{name(size)}.onnx", dynamo=False,
+                          input_names=["input"], output_names=["output"])
 
 
-def torch_runner(folder, threads, blocks):
+def torch_runner(job, compiled=False):
     import torch
 
-    model = network(blocks)
-    model.load_state_dict(torch.load(folder / "weights.pth", weights_only=True)["params_ema"])
-    torch.set_num_threads(threads)
+    torch.set_num_threads(job.threads)
+    kind = {"f32": torch.float32, "bf16": torch.bfloat16}[job.precision]
+    model = network(job.work, job.blocks)
+    model.load_state_dict(torch.load(job.folder / "weights.pth", weights_only=True)[WORKS[job.work].key])
+    model = model.to(kind)
+    run = torch.compile(model) if compiled else model
 
-    def run(x):
+    def one(x):
         with torch.inference_mode():
-            return model(torch.from_numpy(x)).numpy()
+            return run(torch.from_numpy(x).to(kind)).float().numpy()
 
-    return run
+    return one
 
 
-def onnxruntime_runner(folder, threads, _):
+def onnxruntime_runner(job):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = job.threads
     options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        str(folder / "network.onnx"), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(job.onnx), options, providers=["CPUExecutionProvider"])
     return lambda x: session.run(["output"], {"input": x})[0]
 
 
-def openvino_runner(folder, threads, _):
+def openvino_runner(job):
     import openvino
 
-    core = openvino.Core()
-    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32",
+    settings = {"INFERENCE_NUM_THREADS": job.threads, "INFERENCE_PRECISION_HINT": job.precision,
                 "PERFORMANCE_HINT": "LATENCY"}
-    compiled = {}
-
-    def run(x):
-        if x.shape not in compiled:
-            model = core.read_model(folder / "network.onnx")
-            model.reshape(list(x.shape))
-            compiled[x.shape] = core.compile_model(model, "CPU", settings)
-        return compiled[x.shape](x)[0]
-
-    return run
+    model = openvino.Core().compile_model(job.onnx, "CPU", settings)
+    return lambda x: model(x)[0]
 
 
-RUNNERS = {"torch": torch_runner, "onnxruntime": onnxruntime_runner, "openvino": openvino_runner}
+RUNNERS = {
+    "torch": torch_runner,
+    "inductor": lambda job: torch_runner(job, compiled=True),
+    "onnxruntime": onnxruntime_runner,
+    "openvino": openvino_runner,
+}
 
 
-def work(peer, folder, threads, blocks):
+@dataclass
+class Job:
+    """What one peer is started for."""
+
+    work: str
+    blocks: int
+    folder: Path
+    onnx: Path
+    threads: int
+    precision: str
+
+
+def serve(peer, job):
     """The process of a peer: answers the same requests as our `network` program."""
     import numpy
 
-    run = RUNNERS[peer](folder, threads, blocks)
+    run = RUNNERS[peer](job)
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)
@@ -194,20 +159,18 @@ class Program:
         self.process.wait()
 
 
-def start(arguments, folder, threads):
-    """swath first, then every peer that can be had."""
+def start(arguments, folder, size, threads, precision):
+    """swath first, then every peer that computes in this precision. One that cannot run ends the script."""
     programs = [Program("swath", [str(arguments.swath), str(folder / "weights.pth")], False)]
-    for peer in arguments.peers:
-        command = [sys.executable, __file__, "--work", peer, "--folder", str(folder), "--threads", str(threads),
-                   "--blocks", str(arguments.blocks)]
-        try:
-            programs.append(Program(peer, command, True))
-        except RuntimeError as error:
-            print(error, file=sys.stderr)
+    for peer in (peer for peer in arguments.peers if precision in PEERS[peer]):
+        command = [sys.executable, __file__, "--serve", peer, "--folder", str(folder), "--threads", str(threads),
+                   "--works", arguments.work, "--blocks", str(arguments.blocks), "--precisions", precision,
+                   "--sizes", name(size)]
+        programs.append(Program(peer, command, True))
     return programs
 
 
-def check(programs, request, folder):
+def check(programs, request, folder, tolerance):
     """One run of each, which also warms up; outputs must agree with swath's."""
     import numpy
 
@@ -218,17 +181,17 @@ def check(programs, request, folder):
         y = numpy.load(path)
         ours = y if ours is None else ours
         difference = float(abs(y - ours).max() / (ours.max() - ours.min()))
-        if difference > TOLERANCE:
+        if not difference <= tolerance:
             raise RuntimeError(f"{program.name} differs from swath by {difference:.1e} of the range")
 
 
-def compare(arguments, folder, size, threads):
+def compare(arguments, folder, size, threads, precision):
     """Rows of one table."""
     batch, height, width = size
     request = {"batch": batch, "height": height, "width": width, "threads": threads, "repeats": 1,
-               "input": str(folder / f"{batch}x{height}x{width}.npy")}
-    programs = start(arguments, folder, threads)
-    check(programs, request, folder)
+               "precision": precision, "input": str(folder / f"{name(size)}.npy")}
+    programs = start(arguments, folder, size, threads, precision)
+    check(programs, request, folder, TOLERANCES[precision])
     times = {program.name: [] for program in programs}
     for _ in range(arguments.rounds):
         for program in programs:
@@ -237,13 +200,13 @@ def compare(arguments, folder, size, threads):
             times[program.name].append((answer["wall_ms"][0], answer["cpu_ms"][0]))
     for program in programs:
         program.close()
-    label = f"{batch}x{height}x{width}, {threads} thread{'s' * (threads > 1)}"
-    for name, taken in times.items():
+    label = f"{arguments.work} {name(size)} {precision}, {threads} thread{'s' * (threads > 1)}"
+    for peer, taken in times.items():
         wall, cpu = (statistics.median(column) for column in zip(*taken))
-        ratios = [
-            statistics.median(theirs[i] / max(ours[i], 1e-9) for theirs, ours in zip(taken, times["swath"]))
-            for i in (0, 1)]
-        print(f"{label:<22}{name:<13}{wall:>10.0f}{cpu:>10.0f}{ratios[0]:>10.2f}{ratios[1]:>10.2f}", flush=True)
+        ratios = [[theirs[i] / max(ours[i], 1e-9) for theirs, ours in zip(taken, times["swath"])] for i in (0, 1)]
+        wall_ratio, cpu_ratio = (statistics.median(of) for of in ratios)
+        print(f"{label:<36}{peer:<13}{wall:>9.0f}{cpu:>9.0f}{wall_ratio:>9.2f}{cpu_ratio:>9.2f}"
+              f"  {min(ratios[1]):.2f}-{max(ratios[1]):.2f}", flush=True)
 
 
 def size(text):
@@ -252,34 +215,45 @@ def size(text):
     return tuple(numbers if len(numbers) == 3 else [1, *numbers])
 
 
+def name(size):
+    """The same as a text."""
+    return "x".join(map(str, size))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", help="interpreter that has the peers, instead of one made here")
     parser.add_argument("--swath", type=Path, help="our program, if it is built already")
-    parser.add_argument("--sizes", type=size, nargs="+", default=[(1, 32, 32), (16, 32, 32), (1, 128, 128)])
+    parser.add_argument("--works", nargs="+", default=list(WORKS), choices=WORKS)
+    parser.add_argument("--sizes", type=size, nargs="+", help="instead of each work's own")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--precisions", nargs="+", default=list(TOLERANCES), choices=TOLERANCES)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--blocks", type=int, default=23)
-    parser.add_argument("--peers", nargs="+", default=PEERS, choices=PEERS)
+    parser.add_argument("--blocks", type=int, default=23, help="of the ESRGAN")
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
     parser.add_argument("--pause", type=float, default=0.3, help="seconds before a turn: others' threads go idle")
-    parser.add_argument("--work", choices=PEERS, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=PEERS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.work:
-        return work(arguments.work, arguments.folder, arguments.threads[0], arguments.blocks)
+    if arguments.serve:
+        onnx = arguments.folder / f"{name(arguments.sizes[0])}.onnx"
+        return serve(arguments.serve, Job(arguments.works[0], arguments.blocks, arguments.folder, onnx,
+                                          arguments.threads[0], arguments.precisions[0]))
     if os.environ.get("SWATH_PEERS") != "1":
         python = arguments.python or environment()
         return sys.exit(subprocess.call([python, __file__, *sys.argv[1:]], env={**os.environ, "SWATH_PEERS": "1"}))
     if not arguments.swath:
         subprocess.run(["cargo", "build", "--release", "--example", "network"], cwd=REPOSITORY, check=True)
         arguments.swath = REPOSITORY / "target" / "release" / "examples" / "network"
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        prepare(folder, arguments.blocks, arguments.sizes)
-        print(f"{'work':<22}{'program':<13}{'wall ms':>10}{'cpu ms':>10}{'wall /':>10}{'cpu /':>10}")
-        for threads in arguments.threads:
-            for one in arguments.sizes:
-                compare(arguments, folder, one, threads)
+    print(f"{'work':<36}{'program':<13}{'wall ms':>9}{'cpu ms':>9}{'wall /':>9}{'cpu /':>9}  least-most")
+    for arguments.work in arguments.works:
+        sizes = arguments.sizes or WORKS[arguments.work].sizes
+        with tempfile.TemporaryDirectory() as folder:
+            prepare(Path(folder), arguments.work, arguments.blocks, sizes)
+            for precision in arguments.precisions:
+                for threads in arguments.threads:
+                    for one in sizes:
+                        compare(arguments, Path(folder), one, threads, precision)
 
 
 if __name__ == "__main__":

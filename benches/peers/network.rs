@@ -1,8 +1,8 @@
 //! Our side of `compare.py`: runs a network as often as it is told, in one process.
 //!
-//! Reads one JSON request per line, `{"batch", "height", "width", "threads", "repeats", "input",
-//! "output"}` (`input` and `output` are `.npy` files, the latter optional), and answers with one
-//! line `{"wall_ms": […], "cpu_ms": […]}`.
+//! Reads one JSON request per line, `{"batch", "height", "width", "threads", "precision", "repeats",
+//! "input", "output"}` (`input` and `output` are `.npy` files; the latter, optional, takes the last of
+//! the network's outputs), and answers with one line `{"wall_ms": […], "cpu_ms": […]}`.
 
 #![allow(missing_docs)]
 
@@ -26,6 +26,7 @@ struct Request {
     height: usize,
     width: usize,
     threads: usize,
+    precision: String,
     repeats: usize,
     input: PathBuf,
     output: Option<PathBuf>,
@@ -55,7 +56,7 @@ fn load(model: &LoadedModel, request: &Request) -> swath::Result<Box<dyn Session
     };
     let mut graph = models::graph(model.network(), size)?;
     swath::passes::optimise(&mut graph)?;
-    let cpu = Cpu::new(request.threads)?;
+    let cpu = Cpu::new(request.threads)?.with_precision(request.precision.parse()?);
     let plan = plan::compile(&graph, cpu.kernels())?;
     cpu.load(Arc::new(plan), model.weights())
 }
@@ -71,8 +72,9 @@ fn answer(session: &mut dyn Session, request: &Request) -> Result<Answer, Box<dy
         answer.cpu_ms.push(cpu_ms() - cpu);
     }
     if let Some(path) = &request.output {
-        let shape = session.plan().outputs[0].shape;
-        npy::write_to(&mut std::fs::File::create(path)?, &shape, session.output(0))?;
+        let last = session.plan().outputs.len() - 1;
+        let shape = session.plan().outputs[last].shape;
+        npy::write_to(&mut std::fs::File::create(path)?, &shape, session.output(last))?;
     }
     Ok(answer)
 }
@@ -80,11 +82,12 @@ fn answer(session: &mut dyn Session, request: &Request) -> Result<Answer, Box<dy
 fn main() -> Result<(), Box<dyn Error>> {
     let weights = std::env::args().nth(1).ok_or("usage: network WEIGHTS < requests")?;
     let model = LoadedModel::open(Path::new(&weights), ModelOptions::default())?;
-    let mut sessions: HashMap<[usize; 4], Box<dyn Session>> = HashMap::new();
+    let mut sessions: HashMap<([usize; 4], String), Box<dyn Session>> = HashMap::new();
     for line in std::io::stdin().lock().lines() {
         let request: Request = serde_json::from_str(&line?)?;
-        let key = [request.batch, request.height, request.width, request.threads];
-        if let std::collections::hash_map::Entry::Vacant(e) = sessions.entry(key) {
+        let sizes = [request.batch, request.height, request.width, request.threads];
+        let key = (sizes, request.precision.clone());
+        if let std::collections::hash_map::Entry::Vacant(e) = sessions.entry(key.clone()) {
             e.insert(load(&model, &request)?);
         }
         let session = sessions.get_mut(&key).ok_or("no session")?;

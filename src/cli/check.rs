@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use super::model::{ModelArgs, NetworkArgs};
 use super::print::say;
 use super::values::ByteSize;
-use crate::engine::{check, input_size, DevicePick, Engine, Layer, LoadedModel};
+use crate::engine::{check, input_size, DevicePick, Engine, Layer, LoadedModel, Precision, Setup};
 use crate::error::{Error, InFile, Result};
 use crate::tensor::Shape;
 use crate::util::npy::{self, Array};
@@ -15,7 +15,7 @@ use crate::util::npy::{self, Array};
 const EXAMPLES: &str = "\
 Examples:
   swath check esrgan_8S2.pth --device cuda
-  swath check demo -i x.npy --device cuda:0:bf16 --against cuda:0
+  swath check demo -i x.npy --precision bf16 --against cpu
   swath check swin.pth --size 64 --tolerance 1e-5";
 
 /// Runs a network on two devices and compares every value that has a name. Ends with exit code 6 when one is
@@ -33,10 +33,13 @@ pub struct Args {
     /// Side of the noise in pixels.
     #[arg(long, value_name = "PX", default_value_t = 32, conflicts_with = "input")]
     size: usize,
-    /// Device to be checked: auto, cpu, cuda, cuda:N or cuda:N:bf16 (or f16, tf32).
+    /// Device to be checked: auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     device: DevicePick,
-    /// Device to be believed.
+    /// What it may round factors of products to: auto (f32), f32, bf16; on CUDA also tf32, f16.
+    #[arg(long, value_name = "PRECISION", default_value = "auto")]
+    precision: Precision,
+    /// Device to be believed, in f32.
     #[arg(long, value_name = "DEVICE", default_value = "reference")]
     against: DevicePick,
     /// Largest difference, as a part of a value's range (default: what the kernels' contracts allow).
@@ -61,8 +64,9 @@ pub fn run(args: &Args) -> Result<()> {
         None => noise(&model, args.size)?,
     };
     let size = input_size(&model, &input.shape).in_file(args.input.as_ref().unwrap_or(&args.model))?;
-    let (believed, tested) =
-        (Engine::new(args.against, args.threads)?, Engine::new(args.device, args.threads)?);
+    let Args { device, threads, precision, .. } = *args;
+    let believed = Engine::new(args.against, threads)?;
+    let tested = Engine::open(Setup { device, threads, precision, pointwise: false })?;
     let engines = [&believed, &tested];
     let layers = check(&model, size, &input.data, engines, args.tolerance, Some(args.memory.0))?;
     say(&table(&layers))?;

@@ -63,7 +63,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let defaults =
         UpscaleOptions::new(scenes, args.output.join("upscaled.tif"), args.run.memory(), args.run.threads());
-    let job = JobOptions { overwrite: true, device: args.run.device(), ..defaults.job };
+    let setup = args.run.setup();
+    let job =
+        JobOptions { overwrite: true, device: setup.device, precision: setup.precision, ..defaults.job };
     let options = UpscaleOptions { job, ..defaults };
     let model = open_builtin()?;
     let job = upscale(&options, &model)?;

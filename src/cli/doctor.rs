@@ -5,16 +5,15 @@ use clap::Args as ClapArgs;
 use super::print::say;
 use crate::cpu::isa::Isa;
 use crate::cuda::driver::Driver;
-use crate::cuda::Precision;
 use crate::engine::proof::Proof;
-use crate::engine::{DevicePick, Engine};
+use crate::engine::{DevicePick, Engine, Precision, Setup};
 use crate::error::{Error, Result};
 
 const EXAMPLES: &str = "\
 Examples:
   swath doctor
   swath doctor --kernels --device cuda
-  swath doctor --kernels=conv2d --device cuda:0:bf16";
+  swath doctor --kernels=conv2d --device cuda --precision bf16";
 
 /// Says what this machine offers: processor, instruction set, memory, devices.
 #[derive(Debug, ClapArgs)]
@@ -24,9 +23,12 @@ pub struct Args {
     /// with exit code 6 when one disagrees.
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     kernels: Option<String>,
-    /// Device whose kernels are run: auto, cpu, cuda or cuda:N at all precisions, cuda:N:bf16 (or f16, tf32) at one.
+    /// Device whose kernels are run: auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto", requires = "kernels")]
     device: DevicePick,
+    /// What they may round factors of products to: f32, tf32, f16, bf16 (default: each in turn).
+    #[arg(long, value_name = "PRECISION", requires = "kernels")]
+    precision: Option<Precision>,
     /// Threads (default: all).
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, requires = "kernels")]
     threads: usize,
@@ -38,7 +40,7 @@ pub struct Args {
 /// `Usage` or `Device` when `SWATH_ISA` names something this machine lacks; `Device` when kernels disagree.
 pub fn run(args: &Args) -> Result<()> {
     match &args.kernels {
-        Some(pattern) => kernels(args.device, args.threads, pattern),
+        Some(pattern) => kernels(args, pattern),
         None => machine(),
     }
 }
@@ -73,15 +75,13 @@ fn available() -> String {
     names.join(", ")
 }
 
-/// Kernels against the reference; a GPU that was named without a precision at all it has.
-fn kernels(device: DevicePick, threads: usize, pattern: &str) -> Result<()> {
-    let picks = match device {
-        DevicePick::Cuda(_, Precision::F32) => Precision::ALL.map(|precision| device.at(precision)).to_vec(),
-        _ => vec![device],
-    };
+/// Kernels against the reference.
+fn kernels(args: &Args, pattern: &str) -> Result<()> {
+    let Args { device, threads, .. } = *args;
     let mut proofs = Vec::new();
-    for pick in picks {
-        proofs.extend(Engine::new(pick, threads)?.prove(pattern)?);
+    for precision in args.precision.map_or(Precision::ALL.to_vec(), |precision| vec![precision]) {
+        let engine = Engine::open(Setup { device, threads, precision, pointwise: false })?;
+        proofs.extend(engine.prove(pattern)?);
     }
     if proofs.is_empty() {
         return Err(Error::usage(format!("{device} has no kernel whose name holds \"{pattern}\"")));

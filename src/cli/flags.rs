@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use crate::cli::values::{epsg, numbers, ByteSize};
-use crate::engine::DevicePick;
+use crate::engine::{DevicePick, Precision, Setup};
 use crate::error::{Error, Result};
 use crate::pipeline::{JobOptions, OutputKind, OverlapChoice, ProgressMode};
 use crate::raster::cog::Compression;
@@ -125,6 +125,10 @@ pub struct RunArgs {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(super) device: DevicePick,
+    /// What factors of products may be rounded to: auto (f32), f32, bf16; on CUDA also tf32, f16. What ran is
+    /// said at the end.
+    #[arg(long, value_name = "PRECISION", default_value = "auto")]
+    pub(super) precision: Precision,
     /// How progress is shown, on stderr.
     #[arg(long, value_enum, default_value_t = ProgressArg::Auto)]
     pub(super) progress: ProgressArg,
@@ -215,9 +219,10 @@ impl RunArgs {
         self.threads.unwrap_or_else(all).max(1)
     }
 
-    /// Where the network runs.
-    pub fn device(&self) -> DevicePick {
-        self.device
+    /// Where the network runs, and how.
+    pub fn setup(&self) -> Setup {
+        let threads = self.threads.unwrap_or(0);
+        Setup { device: self.device, threads, precision: self.precision, pointwise: false }
     }
 
     /// How progress is shown.
@@ -244,7 +249,8 @@ pub fn job_options(
         overlap: tiling.overlap.unwrap_or(OverlapChoice::Family),
         blend: seams.map_or(Blend::Crop, |seams| seams.blend.into()),
         seed: tiling.seed,
-        device: run.device(),
+        device: run.setup().device,
+        precision: run.setup().precision,
         seams: seams.is_some_and(|seams| seams.seam_report),
         choices: tiling.choices.clone(),
         ..JobOptions::new(scenes.to_vec(), run.memory(), run.threads())

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::model::ModelArgs;
-use super::print::say;
+use super::print::{precisions, say};
 use super::values::ByteSize;
-use crate::engine::{forward, DevicePick, Engine};
+use crate::engine::{forward, input_size, DevicePick, Engine, Precision, Setup};
 use crate::error::{InFile, Result};
 use crate::util::npy;
 
@@ -40,6 +40,9 @@ pub struct Args {
     /// auto, cpu, reference (slow, f64), cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     device: DevicePick,
+    /// What factors of products may be rounded to: auto (f32), f32, bf16; on CUDA also tf32, f16.
+    #[arg(long, value_name = "PRECISION", default_value = "auto")]
+    precision: Precision,
 }
 
 /// Runs the command.
@@ -48,11 +51,16 @@ pub struct Args {
 /// What the files, the network and the device say.
 pub fn run(args: &Args) -> Result<()> {
     let model = args.model.open()?;
-    let engine = Engine::new(args.device, args.threads.unwrap_or(0))?;
+    let Args { device, precision, .. } = *args;
+    let threads = args.threads.unwrap_or(0);
+    let engine = Engine::open(Setup { device, threads, precision, pointwise: false })?;
     let input = npy::read_image(&args.input)?;
     let budget = args.memory.map(|size| size.0);
+    let size = input_size(&model, &input.shape).in_file(&args.input)?;
+    let ran = engine.plan(&model, size, &args.tap).in_file(&args.input)?.precisions();
     let arrays = forward(&engine, &model, &input, &args.tap, budget).in_file(&args.input)?;
     npy::write_npz(&args.output, &arrays)?;
     let names: Vec<String> = arrays.iter().map(|(name, array)| format!("{name} {}", array.shape)).collect();
-    say(&format!("{} on {}: {}", model.family().id, engine.device_name(), names.join(", ")))
+    say(&format!("{} on {}: {}", model.family().id, engine.device_name(), names.join(", ")))?;
+    precisions(precision, &ran).map_or(Ok(()), |ran| say(&ran))
 }

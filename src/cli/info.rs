@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use super::model::NetworkArgs;
 use super::print::say;
 use super::weights::{not_json, print};
-use crate::engine::{DevicePick, Engine, LoadedModel};
+use crate::engine::{DevicePick, Engine, LoadedModel, Precision, Setup};
 use crate::error::{Error, InFile, Result};
 use crate::models::InputSize;
 use crate::raster::scene::describe;
@@ -43,6 +43,9 @@ pub struct Args {
     /// Device it would run on: auto, cpu, reference, cuda or cuda:N.
     #[arg(long, default_value = "auto", requires = "plan")]
     device: DevicePick,
+    /// What factors of products may be rounded to: auto (f32), f32, bf16; on CUDA also tf32, f16.
+    #[arg(long, value_name = "PRECISION", default_value = "auto", requires = "plan")]
+    precision: Precision,
 }
 
 /// Runs the command.
@@ -69,7 +72,8 @@ pub fn run(args: &Args) -> Result<()> {
 fn print_plan(args: &Args, model: LoadedModel) -> Result<()> {
     let frames = model.network().input().default_frames;
     let size = InputSize { batch: 1, frames, height: args.tile, width: args.tile };
-    let engine = Engine::new(args.device, args.threads)?;
+    let Args { device, threads, precision, .. } = *args;
+    let engine = Engine::open(Setup { device, threads, precision, pointwise: false })?;
     let plan = engine.plan(&model, size, &[]).in_file(&args.file)?;
     say(&format!("\nplan for {0} x {0} pixels on {1}\n{plan}", args.tile, engine.device_name()))
 }

@@ -1,5 +1,6 @@
 //! What commands on scenes say: the job before it runs, and what it did.
 
+use crate::cli::print::precisions;
 use crate::cli::values::human_bytes;
 use crate::error::Result;
 use crate::pipeline::{Job, JobReport};
@@ -40,6 +41,9 @@ pub fn outline(job: &Job, timed: bool) -> Result<String> {
         grid.spec().overlap,
         grid.redundancy()
     );
+    if let Some(ran) = precisions(job.options().precision, job.precisions()) {
+        let _ = writeln!(out, "network  {ran}");
+    }
     let _ = writeln!(out, "memory\n{}", job.budget());
     let _ = writeln!(
         out,
@@ -99,6 +103,9 @@ pub fn summary(job: &Job, report: &JobReport) -> String {
         report.reads.repeated,
         human_bytes(report.peak_memory)
     );
+    if let Some(ran) = precisions(job.options().precision, job.precisions()) {
+        let _ = writeln!(out, "{ran}");
+    }
     if job.series().grid().georef.is_none() {
         let _ = writeln!(
             out,

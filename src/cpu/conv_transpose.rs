@@ -2,15 +2,21 @@
 //! `stride`-th row and column and stores them at their places.
 
 use super::args::Args;
-use super::conv::{Algorithm, Operands, PackedConv, Spread};
+use super::conv::{Algorithm, Method, Operands, PackedConv, Spread};
 use super::isa::Isa;
 use super::pool::Pool;
 use crate::kernel::conv::{Activation, Conv2dParams, Epilogue, PadMode};
 use crate::kernel::conv_transpose::ConvTranspose2dParams;
+use crate::kernel::precision::Precision;
 use crate::{Error, Result};
 
 /// A transposed convolution's weights, phase by phase.
 pub(super) struct PackedPhases(Vec<PackedConv>);
+
+/// How phases are computed.
+fn method() -> Result<Method> {
+    Ok(Method { algorithm: Algorithm::Direct, precision: Precision::F32, isa: Isa::current()? })
+}
 
 /// The phases: the first row and column of y, and their convolution.
 fn phases(p: &ConvTranspose2dParams) -> impl Iterator<Item = ([u32; 2], Conv2dParams)> + '_ {
@@ -57,7 +63,7 @@ impl PackedPhases {
         }
         let (c_in, c_out, kernel, stride) =
             (p.c_in as usize, p.c_out as usize, p.kernel as usize, p.stride as usize);
-        let isa = Isa::current()?;
+        let method = method()?;
         let pack = |(first, conv): ([u32; 2], Conv2dParams)| {
             let last = [p.phase(first[0], p.h_out).last, p.phase(first[1], p.w_out).last].map(|v| v as usize);
             let [rows, columns] = conv.kernel.map(|v| v as usize);
@@ -71,7 +77,7 @@ impl PackedPhases {
                     }
                 }
             }
-            PackedConv::new(Algorithm::Direct, isa, &conv, &plain)
+            PackedConv::new(method, &conv, &plain)
         };
         Ok(Self(phases(p).map(pack).collect::<Result<_>>()?))
     }
@@ -82,8 +88,8 @@ impl PackedPhases {
     /// `Shape` or `Limit` when the parameters are no transposed convolution.
     pub fn len(p: &ConvTranspose2dParams) -> Result<usize> {
         p.check()?;
-        let isa = Isa::current()?;
-        phases(p).map(|(_, conv)| Ok(PackedConv::form(Algorithm::Direct, isa, &conv)?.1)).sum()
+        let method = method()?;
+        phases(p).map(|(_, conv)| Ok(PackedConv::form(method, &conv)?.1)).sum()
     }
 
     /// Elements of scratch that [`PackedPhases::run`] needs on so many threads.
@@ -92,9 +98,8 @@ impl PackedPhases {
     /// `Shape` or `Limit` when the parameters are no transposed convolution.
     pub fn scratch_len(p: &ConvTranspose2dParams, threads: usize) -> Result<usize> {
         p.check()?;
-        let isa = Isa::current()?;
-        let mut lengths =
-            phases(p).map(|(_, conv)| PackedConv::scratch_len(Algorithm::Direct, isa, &conv, threads));
+        let method = method()?;
+        let mut lengths = phases(p).map(|(_, conv)| PackedConv::scratch_len(method, &conv, threads));
         lengths.try_fold(0, |most, len| Ok(most.max(len?)))
     }
 

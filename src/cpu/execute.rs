@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::args::Args;
 use super::attention::{self, WindowBias};
 use super::blur::{self, BlurWeights};
-use super::conv::{Algorithm, Operands, PackedConv};
+use super::conv::{Algorithm, Method, Operands, PackedConv};
 use super::conv_transpose::PackedPhases;
 use super::effort::threads_worth;
 use super::isa::Isa;
@@ -14,6 +14,7 @@ use super::pool::Pool;
 use super::resize::{self, ResizeTables};
 use super::{boxes, map, norm, pooling, reduce, roi_align, select};
 use crate::kernel::conv::Conv2dParams;
+use crate::kernel::precision::Precision;
 use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
 use crate::plan::{Choice, Packed};
@@ -43,11 +44,13 @@ impl Prepared {
     pub fn new(kernel: &Kernel, entry: &str, weights: &[f32]) -> Result<Self> {
         Ok(match kernel {
             Kernel::Conv2d(p) => {
-                let packed = PackedConv::new(algorithm(entry), Isa::current()?, p, weights)?;
+                let packed = PackedConv::new(method(entry)?, p, weights)?;
                 Prepared::Conv(Arc::new(packed))
             }
             Kernel::ConvTranspose2d(p) => Prepared::ConvTranspose(Arc::new(PackedPhases::new(p, weights)?)),
-            Kernel::Matmul(p) => Prepared::Matmul(Arc::new(PackedMatmul::new(p, weights)?)),
+            Kernel::Matmul(p) => {
+                Prepared::Matmul(Arc::new(PackedMatmul::new(Precision::of(entry), p, weights)?))
+            }
             Kernel::WindowAttention(p) => Prepared::Attention(Arc::new(WindowBias::new(p, weights)?)),
             Kernel::Resize(p) => Prepared::Resize(Arc::new(ResizeTables::new(p)?)),
             Kernel::Blur(p) => Prepared::Blur(Arc::new(BlurWeights::new(p))),
@@ -55,6 +58,10 @@ impl Prepared {
         })
     }
 }
+
+/// Fewest channels, or terms of a matrix product, that are rounded: with fewer, more is lost than time
+/// is won.
+const ROUNDED_TERMS: u64 = 64;
 
 /// Implementations of this device. A convolution goes by the name of the register tile it gets.
 const IMPLS: &[Impl] = &[
@@ -65,6 +72,12 @@ const IMPLS: &[Impl] = &[
         rank: 10,
         fits: |k| matches!(k, Kernel::Conv2d(p) if Algorithm::Winograd.fits(p)),
     },
+    Impl {
+        contract: "conv2d_fwd",
+        entry: "conv2d_fwd_bf16__direct",
+        rank: 5,
+        fits: |k| matches!(k, Kernel::Conv2d(p) if u64::from(p.c_in / p.groups) >= ROUNDED_TERMS),
+    },
     Impl::always("map_fwd", "map_fwd_f32__runs"),
     Impl::always("resize_fwd", "resize_fwd_f32__rows"),
     Impl::always("blur_fwd", "blur_fwd_f32__separable"),
@@ -72,6 +85,12 @@ const IMPLS: &[Impl] = &[
     Impl::always("reduce_fwd", "reduce_fwd_f32__lines"),
     Impl::always("softmax_fwd", "softmax_fwd_f32__lines"),
     Impl::always("matmul_fwd", "matmul_fwd_f32__panels"),
+    Impl {
+        contract: "matmul_fwd",
+        entry: "matmul_fwd_bf16__panels",
+        rank: 10,
+        fits: |k| matches!(k, Kernel::Matmul(p) if p.k >= ROUNDED_TERMS),
+    },
     Impl::always("layer_norm_fwd", "layer_norm_fwd_f32__rows"),
     Impl::always("window_attention_fwd", "window_attention_fwd_f32__windows"),
     Impl::always("conv_transpose2d_fwd", "conv_transpose2d_fwd_f32__phases"),
@@ -83,18 +102,28 @@ const IMPLS: &[Impl] = &[
     Impl::always("roi_align_fwd", "roi_align_fwd_f32__placed"),
 ];
 
-/// The implementation of a kernel on so many threads: the fastest, or with `pointwise` the fastest
-/// whose results do not depend on where in an image a pixel lies.
-pub(super) fn choose(kernel: &Kernel, threads: usize, pointwise: bool) -> Result<Choice> {
-    let threads = threads.min(threads_worth(kernel));
-    let fitting = IMPLS.iter().filter(|i| !pointwise || algorithm(i.entry) != Algorithm::Winograd);
+/// The implementation of a kernel on so many threads: the fastest that rounds factors to nothing
+/// coarser than `precision`, or with `pointwise` the fastest of those whose results do not depend on
+/// where in an image a pixel lies.
+pub(super) fn choose(
+    kernel: &Kernel,
+    threads: usize,
+    precision: Precision,
+    pointwise: bool,
+) -> Result<Choice> {
+    let (threads, isa) = (threads.min(threads_worth(kernel)), Isa::current()?);
+    let fitting = IMPLS.iter().filter(|i| {
+        let own = Precision::of(i.entry);
+        let placed = algorithm(i.entry) == Algorithm::Winograd;
+        precision.allows(own) && isa.multiplies(own) && !(pointwise && placed)
+    });
     let mut choice = Choice { entry: registry::choose(fitting, kernel)?.entry, workspace: 0, packed: None };
     match kernel {
         Kernel::Conv2d(p) => {
-            let (algorithm, isa) = (algorithm(choice.entry), Isa::current()?);
-            let (entry, len) = PackedConv::form(algorithm, isa, p)?;
+            let method = method(choice.entry)?;
+            let (entry, len) = PackedConv::form(method, p)?;
             choice.entry = entry;
-            choice.workspace = PackedConv::scratch_len(algorithm, isa, p, threads)?;
+            choice.workspace = PackedConv::scratch_len(method, p, threads)?;
             choice.packed = Some(Packed { operand: 1, len, variant: p.groups });
         }
         Kernel::ConvTranspose2d(p) => {
@@ -103,8 +132,9 @@ pub(super) fn choose(kernel: &Kernel, threads: usize, pointwise: bool) -> Result
             choice.packed = Some(Packed { operand: 1, len: PackedPhases::len(p)?, variant });
         }
         Kernel::Matmul(p) => {
-            choice.workspace = PackedMatmul::scratch_len(p, threads)?;
-            choice.packed = Some(Packed { operand: 1, len: PackedMatmul::len(p)?, variant: 0 });
+            let own = Precision::of(choice.entry);
+            choice.workspace = PackedMatmul::scratch_len(own, p, threads)?;
+            choice.packed = Some(Packed { operand: 1, len: PackedMatmul::len(own, p)?, variant: 0 });
         }
         Kernel::WindowAttention(p) => {
             choice.workspace = attention::scratch_len(p, threads);
@@ -126,6 +156,11 @@ fn algorithm(entry: &str) -> Algorithm {
     } else {
         Algorithm::Direct
     }
+}
+
+/// How a convolution's implementation computes.
+fn method(entry: &str) -> Result<Method> {
+    Ok(Method { algorithm: algorithm(entry), precision: Precision::of(entry), isa: Isa::current()? })
 }
 
 /// Runs one call.

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::kernel::precision::Precision;
 use crate::{Error, Result};
 
 /// Environment variable that names an instruction set: `avx512`, `avx2`, `neon` or `portable`.
@@ -46,6 +47,19 @@ impl Isa {
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx512 | Self::Avx2 => false,
         }
+    }
+
+    /// Whether its kernels multiply numbers rounded so, on this machine.
+    pub fn multiplies(self, precision: Precision) -> bool {
+        self.is_available()
+            && match (self, precision) {
+                (_, Precision::F32) => true,
+                #[cfg(target_arch = "x86_64")]
+                (Self::Avx512, Precision::Bf16) => {
+                    is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw")
+                }
+                _ => false,
+            }
     }
 
     /// The best one of this machine.

@@ -6,6 +6,7 @@ use super::args::{Args, MAX_OPERANDS};
 use super::execute::{self, Prepared};
 use super::load::Constants;
 use super::pool::Pool;
+use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
 use crate::memory::Arena;
 use crate::plan::{Choice, Device, Kernels, Plan, Region, Session, Slot};
@@ -17,6 +18,7 @@ use crate::Result;
 pub struct Cpu {
     pool: Arc<Pool>,
     pointwise: bool,
+    precision: Precision,
 }
 
 impl Cpu {
@@ -25,13 +27,19 @@ impl Cpu {
     /// # Errors
     /// `Device` when the system refuses to start them.
     pub fn new(threads: usize) -> Result<Self> {
-        Ok(Self { pool: Arc::new(Pool::new(threads)?), pointwise: false })
+        Ok(Self { pool: Arc::new(Pool::new(threads)?), pointwise: false, precision: Precision::F32 })
     }
 
     /// Without kernels that compute in blocks of pixels: results do not depend, to the last bit, on
     /// where an image was cut.
     pub fn pointwise(self) -> Self {
         Self { pointwise: true, ..self }
+    }
+
+    /// Where this machine multiplies such numbers faster, factors of products may be rounded so.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The threads kernels run on.
@@ -42,7 +50,7 @@ impl Cpu {
 
 impl Kernels for Cpu {
     fn choose(&self, kernel: &Kernel) -> Result<Choice> {
-        execute::choose(kernel, self.pool.threads(), self.pointwise)
+        execute::choose(kernel, self.pool.threads(), self.precision, self.pointwise)
     }
 }
 

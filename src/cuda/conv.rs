@@ -1,9 +1,9 @@
 //! Launches of the convolution, and its weights as the entries read them.
 
 use super::launch::{Launch, Operands, WARP};
-use super::precision::Precision;
 use super::table::{mismatch, Entry};
 use crate::kernel::conv::Conv2dParams;
+use crate::kernel::precision::Precision;
 use crate::kernel::registry::Impl;
 use crate::kernel::Kernel;
 use crate::plan::Packed;

@@ -2,9 +2,9 @@
 
 use super::conv::check_positions;
 use super::launch::{Launch, Operands};
-use super::precision::Precision;
 use super::table::{mismatch, Entry};
 use crate::kernel::conv::{Conv2dParams, PadMode};
+use crate::kernel::precision::Precision;
 use crate::kernel::registry::Impl;
 use crate::kernel::Kernel;
 use crate::plan::Packed;

@@ -19,7 +19,6 @@ mod map;
 mod matmul;
 pub mod modules;
 mod pool;
-mod precision;
 mod reduce;
 mod resize;
 mod roi_align;
@@ -28,6 +27,6 @@ mod session;
 mod softmax;
 mod table;
 
-pub use precision::Precision;
+pub use crate::kernel::precision::Precision;
 pub use session::Cuda;
 pub use table::entries;

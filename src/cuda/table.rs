@@ -1,11 +1,11 @@
 //! Implementations of this device: how one is chosen, made ready and launched.
 
 use super::launch::{Launch, Operands};
-use super::precision::Precision;
 use super::{
     attention, blur, boxes, conv, conv_matrix, conv_transpose, layer_norm, map, matmul, pool, reduce, resize,
     roi_align, select, softmax,
 };
+use crate::kernel::precision::Precision;
 use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
 use crate::plan::{Choice, Packed};
@@ -97,9 +97,7 @@ pub(super) fn choose(kernel: &Kernel, capability: u32, precision: Precision) -> 
         Kernel::ConvTranspose2d(p) => p.check()?,
         _ => {}
     }
-    let allowed = ENTRIES.iter().filter(|e| {
-        e.capability <= capability && (e.precision == Precision::F32 || e.precision == precision)
-    });
+    let allowed = ENTRIES.iter().filter(|e| e.capability <= capability && precision.allows(e.precision));
     let entry = find(registry::choose(allowed.map(|e| &e.choose), kernel)?.entry)?;
     let (workspace, packed) = ((entry.workspace)(kernel), (entry.packed)(kernel));
     Ok(Choice { entry: entry.choose.entry, workspace, packed })

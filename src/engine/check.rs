@@ -3,9 +3,9 @@
 use super::model::LoadedModel;
 use super::session::Engine;
 use super::tolerance::{difference, tolerance};
-use crate::cuda::Precision;
 use crate::error::Result;
 use crate::graph::{Graph, Role};
+use crate::kernel::precision::Precision;
 use crate::models::{graph, InputSize};
 use crate::plan::{Plan, Region};
 use crate::tensor::Shape;
@@ -57,7 +57,7 @@ pub fn check(
     for (port, (name, shape, values)) in got.outputs().enumerate() {
         let at = last_writer(got.plan(), port);
         let exact = wanted.outputs().find(|(n, ..)| *n == name).map_or(&[][..], |(_, _, values)| values);
-        let by_contract = || most(&got.plan().steps[..at], tested.precision());
+        let by_contract = || most(&got.plan().steps[..at], tested.setup().precision);
         let (difference, allowed) = (difference(values, exact), allowed.unwrap_or_else(by_contract));
         layers.push((at, Layer { name: name.to_string(), shape, difference, allowed }));
     }

@@ -12,9 +12,10 @@ pub mod tolerance;
 
 pub use check::{check, Layer};
 pub use describe::Description;
-pub use device::DevicePick;
+pub use device::{DevicePick, Setup};
 pub use forward::{forward, input_size, results};
 pub use model::{LoadedModel, ModelOptions, CONFIG_KEY, FAMILY_KEY, SOURCE_KEY};
 pub use session::{Engine, Session};
 
-pub use crate::plan::Memory;
+pub use crate::kernel::precision::Precision;
+pub use crate::plan::{Memory, Precisions};

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::device::DevicePick;
+use super::device::{DevicePick, Setup};
 use super::model::LoadedModel;
 use super::proof::{prove, Proof};
-use crate::cuda::Precision;
 use crate::error::{Error, InFile, Result};
 use crate::models::{graph, InputSize, OUTPUT};
 use crate::passes;
@@ -15,8 +14,7 @@ use crate::tensor::Shape;
 /// A device, ready to compile networks for.
 pub struct Engine {
     device: Box<dyn Device>,
-    precision: Precision,
-    pointwise: bool,
+    setup: Setup,
 }
 
 /// A compiled network with its memory. Runs allocate nothing.
@@ -26,27 +24,25 @@ pub struct Session {
 }
 
 impl Engine {
-    /// The device that `pick` says, on `threads` threads (0: as many as the processor has).
+    /// The device that `pick` says, on `threads` threads (0: as many as the processor has), in f32.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn new(pick: DevicePick, threads: usize) -> Result<Self> {
+        Self::open(Setup { device: pick, threads, ..Setup::default() })
+    }
+
+    /// The device that `setup` says.
     ///
     /// # Errors
     /// `Device` when it cannot be had; never another device than the one asked for.
-    pub fn new(pick: DevicePick, threads: usize) -> Result<Self> {
-        Ok(Self { device: pick.open(threads)?, precision: pick.precision(), pointwise: false })
+    pub fn open(setup: Setup) -> Result<Self> {
+        Ok(Self { device: setup.open()?, setup })
     }
 
-    /// As [`Engine::new`], without kernels whose last bits depend on where in an image a pixel lies:
-    /// tiles with an exact halo then equal the whole image bit for bit. On the CPU it is slower, and
-    /// packed weights are smaller.
-    ///
-    /// # Errors
-    /// As [`Engine::new`].
-    pub fn pointwise(pick: DevicePick, threads: usize) -> Result<Self> {
-        Ok(Self { device: pick.open_pointwise(threads)?, precision: pick.precision(), pointwise: true })
-    }
-
-    /// Whether it was made by [`Engine::pointwise`].
-    pub fn is_pointwise(&self) -> bool {
-        self.pointwise
+    /// How it was opened.
+    pub fn setup(&self) -> Setup {
+        self.setup
     }
 
     /// Name of the device.
@@ -54,17 +50,12 @@ impl Engine {
         self.device.name()
     }
 
-    /// What convolutions may round their factors to.
-    pub fn precision(&self) -> Precision {
-        self.precision
-    }
-
     /// Runs the device's kernels whose names hold `pattern` on small cases and compares them with the reference.
     ///
     /// # Errors
     /// As [`prove`].
     pub fn prove(&self, pattern: &str) -> Result<Vec<Proof>> {
-        prove(self.device.as_ref(), self.precision, pattern)
+        prove(self.device.as_ref(), self.setup.precision, pattern)
     }
 
     /// What would run and how much memory it would take; nothing is allocated. The named

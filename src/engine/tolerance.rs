@@ -1,6 +1,6 @@
 //! How far a device's results may be from the exact ones, relative to their range.
 
-use crate::cuda::Precision;
+use crate::kernel::precision::Precision;
 use crate::kernel::Accuracy;
 use crate::plan::Step;
 
@@ -23,9 +23,9 @@ pub fn rounding_steps(steps: &[Step]) -> usize {
     steps.iter().filter(|s| rounds(s.choice.entry)).count()
 }
 
-/// Whether an implementation rounds its factors, as its name says.
+/// Whether an implementation rounds its factors.
 pub fn rounds(entry: &str) -> bool {
-    !(entry.contains("_f32__") || entry.contains("_any__"))
+    Precision::of(entry) != Precision::F32
 }
 
 /// Largest difference over the largest absolute value of the exact numbers; infinite where only one of two numbers

@@ -12,6 +12,7 @@ pub mod map;
 pub mod matmul;
 pub mod norm;
 pub mod pool;
+pub mod precision;
 pub mod reduce;
 pub mod registry;
 pub mod resize;

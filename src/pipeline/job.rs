@@ -18,7 +18,7 @@ use super::stream::{stream, Choice, Layer, StreamReport, StreamSpec, TileNet};
 use super::target::{open_sink, Target};
 use super::tiling::{batch, sizes, tile_grid, OverlapChoice, BLOCK};
 use super::{Accumulator, TileOutput};
-use crate::engine::{DevicePick, Engine, LoadedModel, Memory, Session};
+use crate::engine::{DevicePick, Engine, LoadedModel, Memory, Precision, Precisions, Session, Setup};
 use crate::error::{Error, InFile, Result};
 use crate::models::InputSize;
 use crate::raster::cog::{CogOptions, CogSpec};
@@ -54,6 +54,8 @@ pub struct JobOptions {
     pub threads: usize,
     /// Where the network runs.
     pub device: DevicePick,
+    /// What factors of products may be rounded to.
+    pub precision: Precision,
     /// Measure the visibility of tile borders.
     pub seams: bool,
     /// Also write which dates were used.
@@ -78,6 +80,7 @@ impl JobOptions {
             memory,
             threads,
             device: DevicePick::Auto,
+            precision: Precision::default(),
             seams: false,
             choices: None,
             overwrite: false,
@@ -120,6 +123,7 @@ pub struct Job<'a> {
     series: Series,
     engine: Engine,
     plan: Memory,
+    precisions: Precisions,
     spec: StreamSpec,
     targets: Vec<Target>,
     budget: Budget,
@@ -142,10 +146,14 @@ impl<'a> Job<'a> {
         let Input { mut series, layout } = input;
         let shared = options.overlap.pixels(model)?;
         let fitted = |engine: Engine| fitted(options, model, &series, &layout, &demand, shared, engine);
-        let pointwise = || fitted(Engine::pointwise(options.device, options.threads)?);
-        let Fitted { engine, grid, batch, plan, budget } = match options.overlap {
+        let open = |pointwise| {
+            let JobOptions { device, threads, precision, .. } = *options;
+            fitted(Engine::open(Setup { device, threads, precision, pointwise })?)
+        };
+        let pointwise = || open(true);
+        let Fitted { engine, grid, batch, plan, precisions, budget } = match options.overlap {
             OverlapChoice::Exact => pointwise()?,
-            _ => match fitted(Engine::new(options.device, options.threads)?) {
+            _ => match open(false) {
                 Ok(fast) if fast.grid.redundancy() < DEAR => fast,
                 fast => match (fast, pointwise()) {
                     (Ok(fast), Ok(other)) if fast.grid.redundancy() < DEAR * other.grid.redundancy() => fast,
@@ -171,13 +179,34 @@ impl<'a> Job<'a> {
             seams: options.seams,
         };
         let budget = budget.with("decoded blocks", cache);
-        let targets = demand.targets;
-        Ok(Self { options, model, series, engine, plan, spec, targets, budget, working_set, cache })
+        let mut targets = demand.targets;
+        if options.precision != Precision::F32 {
+            let ran = || ("SWATH_PRECISION".to_string(), precisions.to_string());
+            targets.iter_mut().for_each(|target| target.cog.metadata.push(ran()));
+        }
+        Ok(Self {
+            options,
+            model,
+            series,
+            engine,
+            plan,
+            precisions,
+            spec,
+            targets,
+            budget,
+            working_set,
+            cache,
+        })
     }
 
     /// What it was told.
     pub fn options(&self) -> &JobOptions {
         self.options
+    }
+
+    /// What the network's products are computed in.
+    pub fn precisions(&self) -> &Precisions {
+        &self.precisions
     }
 
     /// The network.
@@ -326,7 +355,7 @@ impl<'a> Job<'a> {
             add(value);
         }
         add(&format!("{:?} {:?} {}", self.spec.grid.spec(), self.spec.input, self.spec.seed));
-        add(if self.engine.is_pointwise() { "pointwise" } else { "" });
+        add(if self.engine.setup().pointwise { "pointwise" } else { "" });
         for file in self.series.frames().iter().flat_map(|f| &f.files) {
             let about = std::fs::metadata(file).map_err(|e| Error::io("cannot look at", e)).in_file(file)?;
             add(&format!("{} {} {:?}", file.display(), about.len(), about.modified().ok()));
@@ -341,6 +370,7 @@ struct Fitted {
     grid: TileGrid,
     batch: usize,
     plan: Memory,
+    precisions: Precisions,
     budget: Budget,
 }
 
@@ -361,11 +391,12 @@ fn fitted(
     for (side, batched) in sizes(options.tile, shared, model.family().largest_tile) {
         let grid = tile_grid(series.grid(), model, options.overlap, options.blend, side, shared)?;
         let batch = if batched { batch(&grid) } else { 1 };
-        let plan = engine.plan(model, input_size(layout, &grid, batch), &[])?.memory();
+        let compiled = engine.plan(model, input_size(layout, &grid, batch), &[])?;
+        let (plan, precisions) = (compiled.memory(), compiled.precisions());
         let budget = budget(options, series, layout, &grid, batch, &plan, demand)?;
         let least = series.least_cache(options.threads);
         match budget.clone().with("decoded blocks", least).check() {
-            Ok(_) => return Ok(Fitted { engine, grid, batch, plan, budget }),
+            Ok(_) => return Ok(Fitted { engine, grid, batch, plan, precisions, budget }),
             Err(e) => refusal = Some(e),
         }
     }

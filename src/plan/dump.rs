@@ -154,6 +154,7 @@ impl fmt::Display for Plan {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         self.steps.iter().for_each(|s| *counts.entry(s.choice.entry).or_default() += 1);
         let kernels: Vec<String> = counts.iter().map(|(entry, count)| format!("{count} {entry}")).collect();
+        writeln!(f, "products: {}", self.precisions())?;
         writeln!(f, "kernels: {}", kernels.join(", "))?;
         let m = self.memory();
         writeln!(

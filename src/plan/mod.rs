@@ -8,11 +8,13 @@ mod compile;
 mod device;
 mod dump;
 mod offsets;
+mod precisions;
 mod storage;
 
 pub use compile::compile;
 pub use device::{Choice, Device, Kernels, Packed, Session};
 pub use offsets::{place, Block, Piece};
+pub use precisions::Precisions;
 
 use std::collections::HashSet;
 

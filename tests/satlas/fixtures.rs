@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use swath::cpu::Cpu;
-use swath::engine::{forward, DevicePick, Engine, LoadedModel, ModelOptions};
+use swath::engine::{forward, DevicePick, Engine, LoadedModel, ModelOptions, Setup};
 use swath::graph::{Builder, Mode, Var};
 use swath::models::{Fpn, Upsample};
 use swath::passes::optimise;
@@ -116,6 +116,11 @@ impl Fixture {
 
     /// All outputs of the network on the case's input, and taps.
     pub fn run_with(&self, threads: usize, taps: &[String]) -> Vec<(String, Array)> {
+        self.run_as(Setup { device: DevicePick::Cpu, threads, ..Setup::default() }, taps)
+    }
+
+    /// The same as a setup says.
+    pub fn run_as(&self, setup: Setup, taps: &[String]) -> Vec<(String, Array)> {
         let scratch = tempfile::tempdir().unwrap();
         let file = scratch.path().join("weights.pth");
         let (salt, keys) = weights::keys(&self.keys());
@@ -129,7 +134,7 @@ impl Fixture {
         let model = LoadedModel::open(&file, options).unwrap();
         assert_eq!(model.warnings(), [] as [String; 0], "{}", self.name);
         let input = npy::read_image(&self.folder.join("input.npy")).unwrap();
-        let engine = Engine::new(DevicePick::Cpu, threads).unwrap();
+        let engine = Engine::open(setup).unwrap();
         forward(&engine, &model, &input, taps, None).unwrap_or_else(|e| panic!("{}: {e}", self.name))
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Args;
-use crate::cli::print::say;
+use crate::cli::print::{precisions, say};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::models::InputSize;
@@ -26,7 +26,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<()> {
     }
     let chips = count_chips(folder)?;
     let size = InputSize { batch: BATCH.min(chips), frames: input.default_frames, height: CHIP, width: CHIP };
-    let engine = Engine::new(args.run.device(), args.run.threads.unwrap_or(0))?;
+    let engine = Engine::open(args.run.setup())?;
     let mut net = engine.compile(&model, size, &[], Some(args.run.memory()))?;
     let side = net.output_shape().last().copied().unwrap_or(CHIP);
     let progress = Progress::new(args.run.progress(), "chips", chips as u64);
@@ -37,6 +37,8 @@ pub fn run(args: &Args, folder: &Path) -> Result<()> {
         report.notes.iter().for_each(|note| eprintln!("swath: {note}"));
         let folder = args.output.display();
         say(&format!("{} chips, {} stitched grids in {folder}", report.chips, report.grids))?;
+        let ran = precisions(args.run.setup().precision, &net.plan().precisions());
+        ran.map_or(Ok(()), |ran| say(&ran))?;
     }
     Ok(())
 }

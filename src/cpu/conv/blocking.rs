@@ -18,11 +18,11 @@ const MAX_COLUMNS: usize = 256;
 /// How one convolution is cut.
 #[derive(Debug)]
 pub(super) struct Blocking {
-    /// Input channels of a group.
+    /// Words of the input channels of a group.
     pub c_in: usize,
     /// Blocks of output channels of a group.
     pub co_blocks: usize,
-    /// Input channels gathered at a time.
+    /// Words of input channels gathered at a time.
     pub chunk: usize,
     /// Column phases kept apart, so that strided columns are contiguous.
     pub phases: usize,
@@ -40,6 +40,8 @@ pub(super) struct Blocking {
     pub tile_rows: usize,
     /// Parts of the partition, at most one per thread.
     pub parts: usize,
+    /// Further channels gathered before they are joined to words.
+    joined: usize,
     lanes: usize,
     row_step: usize,
     flat: bool,
@@ -103,7 +105,7 @@ impl Blocking {
     pub fn new(params: &Conv2dParams, tile: &Tile, threads: usize) -> Self {
         let taps = [TapAxis::new(params, 0), TapAxis::new(params, 1)];
         let groups = params.groups as usize;
-        let c_in = params.c_in as usize / groups;
+        let c_in = tile.words(params.c_in as usize / groups);
         let co_blocks = (params.c_out as usize / groups).div_ceil(tile.rows);
         let w_out = params.w_out as usize;
         let column_bands = if w_out <= MAX_COLUMNS * 3 / 2 { 1 } else { w_out.div_ceil(MAX_COLUMNS) };
@@ -124,6 +126,7 @@ impl Blocking {
             part_len: 0,
             parts: 1,
             tile_rows: tile.rows,
+            joined: tile.precision.per_word() - 1,
             lanes: tile.lanes,
             row_step: phases * phase_width,
             flat: false,
@@ -178,7 +181,7 @@ impl Blocking {
         let vectors = if self.flat { by_run } else { by_rows };
         self.x_stride = odd_lines(gathered * self.row_step + self.lanes);
         self.sum_stride = odd_lines(vectors * self.lanes);
-        self.x_len = self.chunk * self.x_stride + LINE;
+        self.x_len = (self.chunk + self.joined) * self.x_stride + LINE;
         let channels = self.co_blocks.div_ceil(self.splits) * tile_rows;
         self.part_len = self.x_len + channels * self.sum_stride;
     }
@@ -271,6 +274,6 @@ pub(super) fn evenly(total: usize, most: usize) -> usize {
 }
 
 /// Rounded up to an odd number of cache lines, so that neighbours differ in their cache sets.
-pub(super) fn odd_lines(length: usize) -> usize {
+pub(in crate::cpu) fn odd_lines(length: usize) -> usize {
     (length.div_ceil(LINE) | 1) * LINE
 }

@@ -16,11 +16,13 @@ use crate::kernel::conv::Conv2dParams;
 
 /// Elements of packed weights.
 pub(super) fn packed_len(tile: &Tile, params: &Conv2dParams) -> usize {
-    let c_out = (params.c_out / params.groups) as usize;
-    params.weight_len() / c_out * c_out.next_multiple_of(tile.rows)
+    let groups = params.groups as usize;
+    let (c_in, c_out) = (params.c_in as usize / groups, params.c_out as usize / groups);
+    let taps = (params.kernel[0] * params.kernel[1]) as usize;
+    groups * tile.words(c_in) * taps * c_out.next_multiple_of(tile.rows)
 }
 
-/// Weights as group, block of output channels, input channel, tap, channel of the block; the last
+/// Weights as group, block of output channels, word of input channels, tap, channel of the block; the last
 /// block of a group is filled up with zeros.
 pub(super) fn pack(tile: &Tile, params: &Conv2dParams, weights: &[f32]) -> Vec<f32> {
     let groups = params.groups as usize;
@@ -31,9 +33,12 @@ pub(super) fn pack(tile: &Tile, params: &Conv2dParams, weights: &[f32]) -> Vec<f
     for (channel, filter) in weights.chunks_exact(c_in * taps).enumerate() {
         let (group, o) = (channel / c_out, channel % c_out);
         let block = group * blocks + o / tile.rows;
-        let start = block * c_in * taps * tile.rows + o % tile.rows;
-        for (i, &w) in filter.iter().enumerate() {
-            packed[start + i * tile.rows] = w;
+        let start = block * tile.words(c_in) * taps * tile.rows + o % tile.rows;
+        for (word, numbers) in filter.chunks(taps * tile.precision.per_word()).enumerate() {
+            for tap in 0..taps {
+                let pair = [tap, tap + taps].map(|i| numbers.get(i).copied().unwrap_or(0.0));
+                packed[start + (word * taps + tap) * tile.rows] = f32::from_bits(tile.precision.word(pair));
+            }
         }
     }
     packed
@@ -46,15 +51,17 @@ pub(super) fn pack(tile: &Tile, params: &Conv2dParams, weights: &[f32]) -> Vec<f
 /// `taps` are its tap distances.
 pub(super) unsafe fn run_part(job: &Job, blocking: &Blocking, taps: &[u32], part: usize, buffer: &mut [f32]) {
     let (x_buffer, sums) = buffer.split_at_mut(blocking.x_len);
+    let (per_word, c_in) = (job.tile.precision.per_word(), (job.params.c_in / job.params.groups) as usize);
     for unit in blocking.units_of(part) {
         let block = blocking.block(job.params, unit);
         let window = blocking.window(job.params, &block);
-        let first = block.group * blocking.c_in;
+        let first = block.group * c_in;
         for from in (0..blocking.c_in).step_by(blocking.chunk) {
             let to = blocking.c_in.min(from + blocking.chunk);
+            let channels = first + from * per_word..first + c_in.min(to * per_word);
             // SAFETY: the caller's promise; blocks write disjoint parts of y.
             unsafe {
-                (job.tile.gather)(job.params, &window, first + from..first + to, job.operands.x, x_buffer);
+                (job.tile.gather)(job.params, &window, channels, job.operands.x, x_buffer);
                 accumulate(job, blocking, taps, &block, from..to, x_buffer, sums);
             }
         }

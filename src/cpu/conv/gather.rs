@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::cpu::simd::Lanes;
+use crate::cpu::simd::{Factors, Lanes};
 use crate::kernel::conv::{Conv2dParams, PadMode};
 
 /// Floats copied at a time.
@@ -28,8 +28,55 @@ pub(super) struct Window {
     pub channel_step: usize,
 }
 
-/// Gathers the input channels `channels`, counted over all groups. Inlined into one copy per
+/// Gathers words of the input channels `channels`, counted over all groups. Behind the last, the buffer
+/// has room for another channel where words are joined from several. Inlined into one copy per
 /// instruction set.
+///
+/// # Safety
+/// `x` is readable for `params.x_span()` elements; the instruction set of `F` is available.
+#[inline(always)]
+pub(super) unsafe fn gather_words<F: Factors>(
+    params: &Conv2dParams,
+    window: &Window,
+    channels: Range<usize>,
+    x: *const f32,
+    buffer: &mut [f32],
+) {
+    if F::PRECISION.per_word() == 1 {
+        // SAFETY: the caller's promise.
+        return unsafe { gather(params, window, channels, x, buffer) };
+    }
+    let room = (window.rows * window.row_step).next_multiple_of(F::Sums::N);
+    for (slot, channel) in channels.clone().step_by(2).enumerate() {
+        let (words, second) = buffer[slot * window.channel_step..].split_at_mut(window.channel_step);
+        // SAFETY: the caller's promise; both channels have room for whole vectors.
+        unsafe {
+            gather(params, window, channel..channel + 1, x, words);
+            match channel + 1 < channels.end {
+                true => gather(params, window, channel + 1..channel + 2, x, second),
+                false => second[..room].fill(0.0),
+            }
+            join::<F>(&mut words[..room], &second[..room]);
+        }
+    }
+}
+
+/// Makes words of the numbers in `words` and `second`.
+///
+/// # Safety
+/// Both are as long, a multiple of the lanes; the instruction set of `F` is available.
+#[inline(always)]
+unsafe fn join<F: Factors>(words: &mut [f32], second: &[f32]) {
+    for i in (0..words.len()).step_by(F::Sums::N) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let first = F::Sums::load(words.as_ptr().add(i));
+            F::join(first, F::Sums::load(second.as_ptr().add(i))).write(words.as_mut_ptr().add(i));
+        }
+    }
+}
+
+/// Gathers input channels as they are.
 ///
 /// # Safety
 /// `x` is readable for `params.x_span()` elements.

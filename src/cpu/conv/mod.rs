@@ -4,7 +4,8 @@
 //! Both cut y into pieces, gather the pixels of x that a piece needs into a padded buffer
 //! (`gather`), multiply with register tiles of a few output channels times a few pixel vectors
 //! (`tile`), and take the sums to y through the epilogue (`store`). AVX-512, AVX2 and NEON agree bit
-//! by bit.
+//! by bit in f32. Factors are 32-bit words of one or more input channels (`simd::Factors`), joined as they
+//! are gathered or transformed.
 
 mod blocking;
 mod direct;
@@ -19,7 +20,9 @@ mod tests;
 use crate::cpu::isa::Isa;
 use crate::cpu::pool::Pool;
 use crate::kernel::conv::Conv2dParams;
+use crate::kernel::precision::Precision;
 use crate::{Error, Result};
+pub(super) use blocking::odd_lines;
 use blocking::{Blocking, LINE};
 use tile::Tile;
 
@@ -41,6 +44,29 @@ impl Algorithm {
             Self::Direct => true,
             Self::Winograd => winograd::fits(params),
         }
+    }
+}
+
+/// How a convolution is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Method {
+    /// How sums are.
+    pub algorithm: Algorithm,
+    /// What factors are rounded to.
+    pub precision: Precision,
+    /// With which instructions.
+    pub isa: Isa,
+}
+
+impl Method {
+    /// The register tile of a convolution that the algorithm takes.
+    fn tile(self, params: &Conv2dParams) -> Result<&'static Tile> {
+        params.check()?;
+        let rounds = self.algorithm == Algorithm::Winograd && self.precision != Precision::F32;
+        if rounds || !self.algorithm.fits(params) {
+            return Err(Error::unsupported(format!("conv2d: {self:?} does not take {params:?}")));
+        }
+        Tile::choose(self.isa, self.precision, (params.c_out / params.groups) as usize)
     }
 }
 
@@ -87,9 +113,9 @@ impl PackedConv {
     /// # Errors
     /// `Shape` when the parameters are no convolution or the weights are not as many as they say,
     /// `Unsupported` when the algorithm does not take them, `Device` when this machine lacks the
-    /// instruction set.
-    pub fn new(algorithm: Algorithm, isa: Isa, params: &Conv2dParams, weights: &[f32]) -> Result<Self> {
-        let tile = checked_tile(algorithm, isa, params)?;
+    /// instructions.
+    pub fn new(method: Method, params: &Conv2dParams, weights: &[f32]) -> Result<Self> {
+        let (tile, algorithm) = (method.tile(params)?, method.algorithm);
         if weights.len() != params.weight_len() {
             return Err(Error::shape(format!(
                 "conv2d: {} weights where {} are expected",
@@ -108,9 +134,9 @@ impl PackedConv {
     ///
     /// # Errors
     /// As [`PackedConv::new`].
-    pub fn form(algorithm: Algorithm, isa: Isa, params: &Conv2dParams) -> Result<(&'static str, usize)> {
-        let tile = checked_tile(algorithm, isa, params)?;
-        Ok(match algorithm {
+    pub fn form(method: Method, params: &Conv2dParams) -> Result<(&'static str, usize)> {
+        let tile = method.tile(params)?;
+        Ok(match method.algorithm {
             Algorithm::Direct => (tile.direct, direct::packed_len(tile, params)),
             Algorithm::Winograd => (tile.winograd, winograd::packed_len(tile, params)),
         })
@@ -120,14 +146,9 @@ impl PackedConv {
     ///
     /// # Errors
     /// As [`PackedConv::new`].
-    pub fn scratch_len(
-        algorithm: Algorithm,
-        isa: Isa,
-        params: &Conv2dParams,
-        threads: usize,
-    ) -> Result<usize> {
-        let tile = checked_tile(algorithm, isa, params)?;
-        Ok(match algorithm {
+    pub fn scratch_len(method: Method, params: &Conv2dParams, threads: usize) -> Result<usize> {
+        let tile = method.tile(params)?;
+        Ok(match method.algorithm {
             Algorithm::Direct => Blocking::new(params, tile, threads).scratch_len(),
             Algorithm::Winograd => winograd::Cut::new(params, tile, threads).scratch_len(),
         })
@@ -219,15 +240,6 @@ impl PackedConv {
         }
         Ok(())
     }
-}
-
-/// The register tile of a convolution that the algorithm takes.
-fn checked_tile(algorithm: Algorithm, isa: Isa, params: &Conv2dParams) -> Result<&'static Tile> {
-    params.check()?;
-    if !algorithm.fits(params) {
-        return Err(Error::unsupported(format!("conv2d: {algorithm:?} does not take {params:?}")));
-    }
-    Tile::choose(isa, (params.c_out / params.groups) as usize)
 }
 
 fn check_scratch(scratch: &[f32], needed: usize) -> Result<()> {

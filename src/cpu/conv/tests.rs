@@ -1,12 +1,20 @@
 //! The CPU convolution against a plain loop in f64, on every instruction set of the machine.
 
-use super::{Algorithm, Operands, PackedConv};
+use super::{Algorithm, Method, Operands, PackedConv};
+use half::bf16;
+
 use crate::cpu::isa::Isa;
 use crate::cpu::pool::Pool;
 use crate::kernel::conv::{Activation, Conv2dParams, Epilogue, PadMode};
+use crate::kernel::precision::Precision;
 
 /// Marks elements that a convolution must leave alone.
 const UNTOUCHED: f32 = 12345.5;
+
+/// In f32.
+fn method(algorithm: Algorithm, isa: Isa) -> Method {
+    Method { algorithm, precision: Precision::F32, isa }
+}
 
 /// Deterministic numbers.
 struct Random(u64);
@@ -58,8 +66,12 @@ impl Data {
     }
 
     fn run(&self, algorithm: Algorithm, p: &Conv2dParams, isa: Isa, threads: usize) -> Vec<f32> {
-        let conv = PackedConv::new(algorithm, isa, p, &self.w).unwrap();
-        let mut scratch = vec![f32::NAN; PackedConv::scratch_len(algorithm, isa, p, threads).unwrap()];
+        self.run_by(method(algorithm, isa), p, threads)
+    }
+
+    fn run_by(&self, method: Method, p: &Conv2dParams, threads: usize) -> Vec<f32> {
+        let conv = PackedConv::new(method, p, &self.w).unwrap();
+        let mut scratch = vec![f32::NAN; PackedConv::scratch_len(method, p, threads).unwrap()];
         let mut y = vec![UNTOUCHED; p.y_span()];
         let operands = self.operands(y.as_mut_ptr());
         // SAFETY: the tensors have the spans of the parameters and are separate.
@@ -120,12 +132,16 @@ fn naive(p: &Conv2dParams, data: &Data, image: usize, o: usize, row: usize, colu
     (v, magnitude + 2.0)
 }
 
-/// Compares y with the definition; elements between images must be untouched.
-fn compare(algorithm: Algorithm, p: &Conv2dParams, data: &Data, y: &[f32], what: &str) {
-    let bound = match algorithm {
+/// Largest error over the magnitudes of what is summed, in f32.
+fn bound(algorithm: Algorithm) -> f64 {
+    match algorithm {
         Algorithm::Direct => 4e-7,
         Algorithm::Winograd => 4e-6,
-    };
+    }
+}
+
+/// Compares y with the definition; elements between images must be untouched.
+fn compare(bound: f64, p: &Conv2dParams, data: &Data, y: &[f32], what: &str) {
     let plane = p.y_plane();
     let mut touched = vec![false; y.len()];
     for image in 0..p.batch as usize {
@@ -175,7 +191,7 @@ fn check(p: &Conv2dParams, seed: u64) {
         for isa in isas() {
             let what = format!("{algorithm:?} {}", isa.name());
             let y = data.run(algorithm, p, isa, 1);
-            compare(algorithm, p, &data, &y, &what);
+            compare(bound(algorithm), p, &data, &y, &what);
             for threads in [2, 3] {
                 let again = data.run(algorithm, p, isa, threads);
                 assert_eq!(bits(&again), bits(&y), "{what} on {threads} threads: {p:?}");
@@ -329,8 +345,8 @@ fn a_dense_block_grows_in_its_own_slab() {
         }
         let mut data = Data::new(&p, 4);
         data.x = slab.clone();
-        let mut scratch = vec![0.0; PackedConv::scratch_len(algorithm, isa, &p, 2).unwrap()];
-        let conv = PackedConv::new(algorithm, isa, &p, &data.w).unwrap();
+        let mut scratch = vec![0.0; PackedConv::scratch_len(method(algorithm, isa), &p, 2).unwrap()];
+        let conv = PackedConv::new(method(algorithm, isa), &p, &data.w).unwrap();
         let base = slab.as_mut_ptr();
         // SAFETY: y's channels 64..96 follow those of x in the same slab.
         unsafe {
@@ -359,8 +375,8 @@ fn a_residual_may_be_the_output() {
         let data = Data::new(&p, 5);
         let expected = data.run(algorithm, &p, isa, 1);
         let mut y = data.residuals[0].clone();
-        let mut scratch = vec![0.0; PackedConv::scratch_len(algorithm, isa, &p, 3).unwrap()];
-        let conv = PackedConv::new(algorithm, isa, &p, &data.w).unwrap();
+        let mut scratch = vec![0.0; PackedConv::scratch_len(method(algorithm, isa), &p, 3).unwrap()];
+        let conv = PackedConv::new(method(algorithm, isa), &p, &data.w).unwrap();
         let at = y.as_mut_ptr();
         let operands = Operands { residuals: [at, at], ..data.operands(at) };
         // SAFETY: the residual coincides with y.
@@ -438,11 +454,12 @@ fn bits_are_the_same_on_every_processor_with_fused_multiply_add() {
 fn what_does_not_fit_is_an_error() {
     let p = Conv2dParams::same([1, 4, 8, 8], 4, 3);
     let data = Data::new(&p, 9);
-    let (direct, isa) = (Algorithm::Direct, Isa::current().unwrap());
-    assert!(PackedConv::new(direct, isa, &p, &data.w[1..]).is_err());
-    assert!(PackedConv::new(Algorithm::Winograd, isa, &p, &data.w).is_err());
-    let conv = PackedConv::new(direct, isa, &p, &data.w).unwrap();
-    let mut scratch = vec![0.0; PackedConv::scratch_len(direct, isa, &p, 1).unwrap()];
+    let isa = Isa::current().unwrap();
+    let direct = method(Algorithm::Direct, isa);
+    assert!(PackedConv::new(direct, &p, &data.w[1..]).is_err());
+    assert!(PackedConv::new(method(Algorithm::Winograd, isa), &p, &data.w).is_err());
+    let conv = PackedConv::new(direct, &p, &data.w).unwrap();
+    let mut scratch = vec![0.0; PackedConv::scratch_len(direct, &p, 1).unwrap()];
     let pool = Pool::new(1).unwrap();
     let mut y = vec![0.0; p.y_span()];
     let operands = data.operands(y.as_mut_ptr());
@@ -454,5 +471,26 @@ fn what_does_not_fit_is_an_error() {
         assert!(conv.run(&Conv2dParams { kernel: [3, 1], ..p }, &operands, &mut scratch, &pool).is_err());
         assert!(conv.run(&biased, &Operands { bias: &[], ..operands }, &mut scratch, &pool).is_err());
         assert!(conv.run(&biased, &operands, &mut scratch, &pool).is_ok());
+    }
+}
+
+#[test]
+fn numbers_that_bf16_holds_are_multiplied_exactly() {
+    let isa = Isa::Avx512;
+    if !isa.multiplies(Precision::Bf16) {
+        return;
+    }
+    let rounded = |values: &mut [f32]| values.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32());
+    let plain = Conv2dParams::same([2, 21, 19, 37], 19, 3);
+    let grouped = Conv2dParams { groups: 2, ..Conv2dParams::same([1, 18, 9, 50], 10, 1) };
+    let strided = Conv2dParams { stride: [2; 2], h_out: 10, w_out: 19, ..plain };
+    for p in [plain, grouped, strided, Conv2dParams::same([1, 64, 33, 70], 40, 3)] {
+        let mut data = Data::new(&p, 11);
+        rounded(&mut data.x);
+        rounded(&mut data.w);
+        let method = Method { algorithm: Algorithm::Direct, precision: Precision::Bf16, isa };
+        let runs: Vec<_> = (1..=3).map(|threads| data.run_by(method, &p, threads)).collect();
+        compare(bound(Algorithm::Direct), &p, &data, &runs[0], "bf16");
+        assert!(runs.iter().all(|y| bits(y) == bits(&runs[0])), "{p:?}");
     }
 }

@@ -1,10 +1,11 @@
 //! Register tiles: the innermost loop of a convolution, and the table of them per instruction set.
 
 use super::blocking::{Block, Blocking};
-use super::{gather::gather, gather::Window, store::store, winograd, Operands, Spread};
+use super::{gather::gather_words, gather::Window, store::store, winograd, Operands, Spread};
 use crate::cpu::isa::Isa;
-use crate::cpu::simd::{self, Lanes};
+use crate::cpu::simd::{self, Factors, Lanes};
 use crate::kernel::conv::Conv2dParams;
+use crate::kernel::precision::Precision;
 use crate::{Error, Result};
 use std::ops::Range;
 
@@ -17,7 +18,7 @@ pub(super) struct TileJob<'a> {
     pub x: *const f32,
     /// Distance of its channels.
     pub x_stride: usize,
-    /// Input channels of the chunk.
+    /// Input channels of the chunk, counted in words.
     pub channels: usize,
     /// Distance of each kernel tap from a pixel's base.
     pub taps: &'a [u32],
@@ -39,6 +40,8 @@ pub(super) struct Tile {
     pub winograd: &'static str,
     /// Instruction set they need.
     pub isa: Isa,
+    /// What they round factors to.
+    pub precision: Precision,
     /// Pixels of a vector.
     pub lanes: usize,
     /// Output channels of a tile.
@@ -46,7 +49,7 @@ pub(super) struct Tile {
     /// Accumulates a tile of one, two or three vectors; `bases` says where in a channel of x they
     /// start.
     pub accumulate: [unsafe fn(&TileJob, bases: &[usize; MAX_VECTORS]); MAX_VECTORS],
-    /// [`gather`].
+    /// [`gather_words`].
     pub gather: unsafe fn(&Conv2dParams, &Window, Range<usize>, *const f32, &mut [f32]),
     /// [`store`].
     pub store: unsafe fn(&Conv2dParams, &Blocking, &Block, &Operands, Spread, &[f32]),
@@ -58,6 +61,8 @@ pub(super) struct Tile {
 
 /// All tiles of this build; of one instruction set, those with more rows first.
 const TILES: &[&[Tile]] = &[
+    #[cfg(target_arch = "x86_64")]
+    bf16_avx512::TILES,
     #[cfg(target_arch = "x86_64")]
     avx512::TILES,
     #[cfg(target_arch = "x86_64")]
@@ -73,11 +78,17 @@ impl Tile {
     ///
     /// # Errors
     /// `Device` when this machine lacks the instruction set.
-    pub fn choose(isa: Isa, c_out: usize) -> Result<&'static Self> {
-        let of_isa = TILES.iter().copied().flatten().filter(|t| t.isa == isa && isa.is_available());
-        of_isa
-            .min_by_key(|t| c_out.div_ceil(t.rows) * (t.rows + 2))
-            .ok_or_else(|| Error::device(format!("no convolution for {} on this machine", isa.name())))
+    pub fn choose(isa: Isa, precision: Precision, c_out: usize) -> Result<&'static Self> {
+        let fits = |t: &&Tile| t.isa == isa && t.precision == precision && isa.multiplies(precision);
+        let of_isa = TILES.iter().copied().flatten().filter(fits);
+        of_isa.min_by_key(|t| c_out.div_ceil(t.rows) * (t.rows + 2)).ok_or_else(|| {
+            Error::device(format!("no convolution in {precision} for {} on this machine", isa.name()))
+        })
+    }
+
+    /// Words that so many input channels are.
+    pub fn words(&self, channels: usize) -> usize {
+        channels.div_ceil(self.precision.per_word())
     }
 
     /// How many of the `left` vectors the next tile takes.
@@ -95,17 +106,18 @@ impl Tile {
 /// # Safety
 /// The instruction set is available, and all that `job` and `bases` address lies in its buffers.
 #[inline(always)]
-unsafe fn accumulate<L: Lanes, const ROWS: usize, const VECTORS: usize>(
+unsafe fn accumulate<F: Factors, const ROWS: usize, const VECTORS: usize>(
     job: &TileJob,
     bases: &[usize; MAX_VECTORS],
 ) {
+    let lanes = F::Sums::N;
     // SAFETY: the caller's promise, for all accesses of this function.
     unsafe {
-        let mut sums = [[L::splat(0.0); VECTORS]; ROWS];
+        let mut sums = [[F::Sums::splat(0.0); VECTORS]; ROWS];
         if !job.first {
             for o in 0..ROWS {
                 for v in 0..VECTORS {
-                    sums[o][v] = L::load(job.sums.add(o * job.sum_stride + v * L::N));
+                    sums[o][v] = F::Sums::load(job.sums.add(o * job.sum_stride + v * lanes));
                 }
             }
         }
@@ -114,14 +126,11 @@ unsafe fn accumulate<L: Lanes, const ROWS: usize, const VECTORS: usize>(
         for _ in 0..job.channels {
             for &tap in job.taps {
                 let at = x.add(tap as usize);
-                let mut pixels = [L::splat(0.0); VECTORS];
-                for v in 0..VECTORS {
-                    pixels[v] = L::load(at.add(bases[v]));
-                }
+                let pixels: [F; VECTORS] = std::array::from_fn(|v| F::words(at.add(bases[v])));
                 for o in 0..ROWS {
-                    let weight = L::splat(*w.add(o));
+                    let weight = F::word(w.add(o));
                     for v in 0..VECTORS {
-                        sums[o][v] = weight.fma(pixels[v], sums[o][v]);
+                        sums[o][v] = weight.add_products(pixels[v], sums[o][v]);
                     }
                 }
                 w = w.add(ROWS);
@@ -130,7 +139,7 @@ unsafe fn accumulate<L: Lanes, const ROWS: usize, const VECTORS: usize>(
         }
         for o in 0..ROWS {
             for v in 0..VECTORS {
-                sums[o][v].store(job.sums.add(o * job.sum_stride + v * L::N));
+                sums[o][v].store(job.sums.add(o * job.sum_stride + v * lanes));
             }
         }
     }
@@ -138,19 +147,21 @@ unsafe fn accumulate<L: Lanes, const ROWS: usize, const VECTORS: usize>(
 
 /// The functions of one instruction set: each is compiled once with its `target_feature`.
 macro_rules! instruction_set {
-    ($module:ident, $isa:expr, $lanes:ty, $rows:tt x $pixels:literal, $(#[$feature:meta])?) => {
+    ($module:ident, $name:tt, $isa:expr, $factors:ty, $rows:tt x $pixels:literal, $(#[$feature:meta])?) => {
         mod $module {
             use super::*;
 
-            type L = $lanes;
+            type F = $factors;
+            type L = <F as Factors>::Sums;
 
-            instruction_set!(@table $module, $rows, $pixels);
+            instruction_set!(@table $name, $rows, $pixels);
 
             const fn tile<const ROWS: usize>(direct: &'static str, winograd: &'static str) -> Tile {
                 Tile {
                     direct,
                     winograd,
                     isa: $isa,
+                    precision: F::PRECISION,
                     lanes: L::N,
                     rows: ROWS,
                     accumulate: [accumulate::<ROWS, 1>, accumulate::<ROWS, 2>, accumulate::<ROWS, 3>],
@@ -169,11 +180,11 @@ macro_rules! instruction_set {
                 bases: &[usize; MAX_VECTORS],
             ) {
                 // SAFETY: the caller's promise.
-                unsafe { super::accumulate::<L, ROWS, VECTORS>(job, bases) }
+                unsafe { super::accumulate::<F, ROWS, VECTORS>(job, bases) }
             }
 
             /// # Safety
-            /// The instruction set is available; the conditions of [`super::gather`].
+            /// The instruction set is available; the conditions of [`gather_words`].
             $(#[$feature])?
             unsafe fn gather(
                 params: &Conv2dParams,
@@ -183,7 +194,7 @@ macro_rules! instruction_set {
                 buffer: &mut [f32],
             ) {
                 // SAFETY: the caller's promise.
-                unsafe { super::gather(params, window, channels, x, buffer) }
+                unsafe { gather_words::<F>(params, window, channels, x, buffer) }
             }
 
             /// # Safety
@@ -222,21 +233,30 @@ macro_rules! instruction_set {
             }
         }
     };
-    (@table $module:ident, [$($rows:literal)*], $pixels:literal) => {
+    (@table $name:tt, [$($rows:literal)*], $pixels:literal) => {
         pub(in crate::cpu::conv) const TILES: &[Tile] = &[$(tile::<$rows>(
-            instruction_set!(@name "direct", $rows, $pixels, $module),
-            instruction_set!(@name "winograd", $rows, $pixels, $module),
+            instruction_set!(@name $name, "direct", $rows, $pixels),
+            instruction_set!(@name $name, "winograd", $rows, $pixels),
         )),*];
     };
-    (@name $algorithm:literal, $rows:literal, $pixels:literal, $module:ident) => {
-        concat!("conv2d_fwd_f32__", $algorithm, "_", $rows, "x", $pixels, "_", stringify!($module))
+    (@name [$precision:literal, $isa:literal], $algorithm:literal, $rows:literal, $pixels:literal) => {
+        concat!("conv2d_fwd_", $precision, "__", $algorithm, "_", $rows, "x", $pixels, "_", $isa)
     };
 }
 
 #[cfg(target_arch = "x86_64")]
-instruction_set!(avx512, Isa::Avx512, simd::Avx512, [8 4 2 1] x 48, #[target_feature(enable = "avx512f")]);
+instruction_set!(
+    bf16_avx512,
+    ["bf16", "avx512"],
+    Isa::Avx512,
+    simd::Bf16Pairs,
+    [8 4 2 1] x 48,
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+);
 #[cfg(target_arch = "x86_64")]
-instruction_set!(avx2, Isa::Avx2, simd::Avx2, [4 2 1] x 24, #[target_feature(enable = "avx2,fma")]);
+instruction_set!(avx512, ["f32", "avx512"], Isa::Avx512, simd::Avx512, [8 4 2 1] x 48, #[target_feature(enable = "avx512f")]);
+#[cfg(target_arch = "x86_64")]
+instruction_set!(avx2, ["f32", "avx2"], Isa::Avx2, simd::Avx2, [4 2 1] x 24, #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "aarch64")]
-instruction_set!(neon, Isa::Neon, simd::Neon, [8 4 2 1] x 12,);
-instruction_set!(portable, Isa::Portable, simd::Portable, [4 1] x 12,);
+instruction_set!(neon, ["f32", "neon"], Isa::Neon, simd::Neon, [8 4 2 1] x 12,);
+instruction_set!(portable, ["f32", "portable"], Isa::Portable, simd::Portable, [4 1] x 12,);

@@ -6,7 +6,7 @@ use super::Lanes;
 
 /// Sixteen lanes.
 #[derive(Clone, Copy)]
-pub(in crate::cpu) struct Avx512(__m512);
+pub(in crate::cpu) struct Avx512(pub(super) __m512);
 
 impl Lanes for Avx512 {
     const N: usize = 16;

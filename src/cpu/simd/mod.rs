@@ -7,6 +7,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod bf16;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -15,9 +17,13 @@ mod portable;
 pub(super) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) use avx512::Avx512;
+#[cfg(target_arch = "x86_64")]
+pub(super) use bf16::{bf16_pairs, Bf16Pairs};
 #[cfg(target_arch = "aarch64")]
 pub(super) use neon::Neon;
 pub(super) use portable::Portable;
+
+use crate::kernel::precision::Precision;
 
 /// Most lanes a vector has.
 const MOST: usize = 16;
@@ -88,6 +94,58 @@ pub(super) trait Lanes: Copy {
                 unsafe { *to.add(column * to_stride + row) = *from.add(row * from_stride + column) };
             }
         }
+    }
+}
+
+/// A vector of factors of products: 32-bit words of one number, or of several that are neighbours in
+/// the sum, under one name whatever they are rounded to. Pointers are to such words.
+///
+/// # Safety
+/// As [`Lanes`].
+#[allow(clippy::missing_safety_doc, reason = "one promise for all methods, stated above")]
+pub(super) trait Factors: Copy {
+    /// A sum per word.
+    type Sums: Lanes;
+    /// What the numbers are rounded to.
+    const PRECISION: Precision;
+    /// The same word in all lanes.
+    unsafe fn word(at: *const f32) -> Self;
+    /// A word per lane.
+    unsafe fn words(at: *const f32) -> Self;
+    /// Words of the numbers in the lanes of both; where words hold one number, of `first`.
+    unsafe fn join(first: Self::Sums, second: Self::Sums) -> Self;
+    /// Writes a word per lane.
+    unsafe fn write(self, to: *mut f32);
+    /// sums + the products of both words' numbers.
+    unsafe fn add_products(self, other: Self, sums: Self::Sums) -> Self::Sums;
+}
+
+impl<L: Lanes> Factors for L {
+    type Sums = L;
+    const PRECISION: Precision = Precision::F32;
+    #[inline(always)]
+    unsafe fn word(at: *const f32) -> L {
+        // SAFETY: the trait's promise.
+        unsafe { L::splat(*at) }
+    }
+    #[inline(always)]
+    unsafe fn words(at: *const f32) -> L {
+        // SAFETY: the trait's promise.
+        unsafe { L::load(at) }
+    }
+    #[inline(always)]
+    unsafe fn join(first: L, _: L) -> L {
+        first
+    }
+    #[inline(always)]
+    unsafe fn write(self, to: *mut f32) {
+        // SAFETY: the trait's promise.
+        unsafe { self.store(to) }
+    }
+    #[inline(always)]
+    unsafe fn add_products(self, other: L, sums: L) -> L {
+        // SAFETY: the trait's promise.
+        unsafe { self.fma(other, sums) }
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 pub use cases::{cases, Case};
 
 use super::tolerance::{difference, rounding_steps, rounds, tolerance};
-use crate::cuda::Precision;
 use crate::error::{Error, Result};
+use crate::kernel::precision::Precision;
 use crate::plan::{compile, Device, Plan};
 use crate::reference::Reference;
 
