@@ -35,7 +35,7 @@ pub struct Args {
     scenes: Vec<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
-    /// Result, its format by extension: .geojson, .ndjson.
+    /// Result, its format by extension: .geojson, .ndjson, .fgb.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// The head to run, by name or number, where several detect.

@@ -190,9 +190,7 @@ impl Default for Extent {
 impl Extent {
     fn add(&mut self, geometry: &Geometry) {
         // A part at a time: the one that ends at 180 and the one that goes on at -180 are turned differently.
-        let alone = matches!(geometry, Geometry::Point(_)).then(|| geometry.bounds());
-        let part = |rings: &Vec<Ring>| Geometry::Polygon(rings.clone()).bounds();
-        for b in alone.into_iter().chain(geometry.polygons().iter().map(part)) {
+        for b in geometry.bounds_of_parts() {
             let p = &mut self.plain;
             *p = [p[0].min(b[0]), p[1].min(b[1]), p[2].max(b[2]), p[3].max(b[3])];
             let turn = |lon: f64, west: f64| if west < 0.0 { lon + 360.0 } else { lon };

@@ -57,7 +57,7 @@ impl ToLonLat {
     }
 
     fn point(&self, [x, y]: [f64; 2]) -> Result<[f64; 2]> {
-        let found = self.transform.point(x, y).filter(|(_, lat)| lat.abs() <= 90.0);
+        let found = self.transform.point(x, y).filter(|(lon, lat)| lon.abs() <= 720.0 && lat.abs() <= 90.0);
         found.map(|(lon, lat)| [lon, lat]).ok_or_else(|| {
             Error::unsupported(format!(
                 "the place {x},{y} in EPSG:{} has no longitude and latitude",
@@ -157,6 +157,6 @@ mod tests {
         let shape = to.geometry(&Geometry::rectangle(6.5e5, 6e6, 7.5e5, 6.1e6)).unwrap();
         assert!(matches!(shape, Geometry::MultiPolygon(parts) if parts.len() == 2));
         assert!(ToLonLat::new(27700).is_err());
-        assert!(ToLonLat::new(3857).unwrap().geometry(&Geometry::Point([f64::MAX, 0.0])).is_err());
+        assert!(ToLonLat::new(4326).unwrap().geometry(&Geometry::Point([0.0, 91.0])).is_err());
     }
 }

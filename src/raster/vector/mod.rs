@@ -4,10 +4,15 @@
 //! system; formats that have one of their own (GeoJSON: longitude and latitude) are carried there.
 
 mod antimeridian;
+mod flatgeobuf;
 mod geojson;
+mod geojson_read;
 mod lonlat;
 mod part_file;
+mod read;
 mod ring;
+
+pub use read::{read, read_from, Each, ReadLimits, Record, Source};
 
 use std::path::Path;
 
@@ -53,7 +58,17 @@ impl Geometry {
 
     /// `[west, south, east, north]`.
     pub fn bounds(&self) -> [f64; 4] {
-        self.points().fold(EMPTY, |b, p| [b[0].min(p[0]), b[1].min(p[1]), b[2].max(p[0]), b[3].max(p[1])])
+        around(self.points())
+    }
+
+    /// The bounds of each polygon, or of the point.
+    pub fn bounds_of_parts(&self) -> impl Iterator<Item = [f64; 4]> + '_ {
+        let alone = match self {
+            Self::Point(point) => Some(around(std::iter::once(*point))),
+            _ => None,
+        };
+        let parts = self.polygons().iter().map(|rings| around(rings.iter().flatten().copied()));
+        alone.into_iter().chain(parts)
     }
 
     /// Refuses numbers that are not finite, rings that are too short or open, and polygons without rings.
@@ -69,6 +84,10 @@ impl Geometry {
             _ => Err(Error::shape("a polygon's rings need four points, the last equal to the first")),
         }
     }
+}
+
+fn around(points: impl Iterator<Item = [f64; 2]>) -> [f64; 4] {
+    points.fold(EMPTY, |b, p| [b[0].min(p[0]), b[1].min(p[1]), b[2].max(p[0]), b[3].max(p[1])])
 }
 
 /// Bounds of nothing.
@@ -190,6 +209,8 @@ pub enum Format {
     GeoJson,
     /// One GeoJSON feature a line; no metadata.
     NdJson,
+    /// The layer's own coordinates, with an index of places.
+    FlatGeobuf,
 }
 
 impl Format {
@@ -200,6 +221,7 @@ impl Format {
         ("ndjson", Self::NdJson),
         ("geojsonl", Self::NdJson),
         ("geojsons", Self::NdJson),
+        ("fgb", Self::FlatGeobuf),
     ];
 
     /// The format that a file's extension names.
@@ -211,8 +233,8 @@ impl Format {
         let found = Self::EXTENSIONS.iter().find(|(name, _)| *name == extension);
         found.map(|(_, format)| *format).ok_or_else(|| {
             let known: Vec<String> = Self::EXTENSIONS.iter().map(|(name, _)| format!(".{name}")).collect();
-            Error::usage(format!("no vector format has this extension; {} are known", known.join(", ")))
-                .in_file(path)
+            let known = known.join(", ");
+            Error::usage(format!("no vector format has this extension; {known} are known")).in_file(path)
         })
     }
 }
@@ -224,10 +246,14 @@ impl Format {
 /// that the format cannot hold, `Io` when the file cannot be created.
 pub fn create(path: impl AsRef<Path>, layer: &Layer, overwrite: bool) -> Result<Box<dyn FeatureSink>> {
     let path = path.as_ref();
-    let sink = match Format::of(path)? {
-        format @ (Format::GeoJson | Format::NdJson) => {
-            geojson::GeoJsonSink::create(path, layer, format == Format::NdJson, overwrite)
-        }
+    let sink: Result<Box<dyn FeatureSink>> = match Format::of(path)? {
+        Format::GeoJson => geojson::GeoJsonSink::create(path, layer, false, overwrite).map(boxed),
+        Format::NdJson => geojson::GeoJsonSink::create(path, layer, true, overwrite).map(boxed),
+        Format::FlatGeobuf => flatgeobuf::FlatGeobufSink::create(path, layer, overwrite).map(boxed),
     };
-    Ok(Box::new(sink.in_file(path)?))
+    sink.in_file(path)
+}
+
+fn boxed(sink: impl FeatureSink + 'static) -> Box<dyn FeatureSink> {
+    Box::new(sink)
 }

@@ -1,0 +1,6 @@
+//! Vector files as other programs read them, and polygons of masks.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod formats;
+mod gdal;
