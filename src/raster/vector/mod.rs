@@ -9,6 +9,7 @@ mod geojson;
 mod geojson_read;
 mod lonlat;
 mod part_file;
+pub mod polygonize;
 mod read;
 mod ring;
 
