@@ -12,6 +12,7 @@ const COMMANDS: &[&[&str]] = &[
     &["info"],
     &["demo"],
     &["doctor"],
+    &["smooth"],
     &["check"],
     &["weights"],
     &["weights", "inspect"],

@@ -16,6 +16,7 @@ mod regress;
 mod report;
 mod run_file;
 mod segment;
+mod smooth;
 mod upscale;
 pub mod values;
 mod weights;
@@ -52,6 +53,7 @@ enum Command {
     Forward(forward::Args),
     Info(info::Args),
     Demo(demo::Args),
+    Smooth(smooth::Args),
     Weights(weights::Args),
 }
 
@@ -91,6 +93,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Forward(args) => forward::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Smooth(args) => smooth::run(&args),
         Command::Weights(args) => weights::run(&args),
     }
 }

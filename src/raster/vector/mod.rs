@@ -12,6 +12,7 @@ mod part_file;
 pub mod polygonize;
 mod read;
 mod ring;
+pub mod smooth;
 
 pub use read::{read, read_from, Each, ReadLimits, Record, Source};
 
