@@ -4,4 +4,6 @@
 
 mod formats;
 mod gdal;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod polygons;

@@ -7,9 +7,13 @@ mod antimeridian;
 mod flatgeobuf;
 mod geojson;
 mod geojson_read;
+#[cfg(feature = "parquet")]
+mod geoparquet;
 mod lonlat;
 mod part_file;
 pub mod polygonize;
+#[cfg(feature = "parquet")]
+mod projjson;
 mod read;
 mod ring;
 pub mod smooth;
@@ -213,6 +217,9 @@ pub enum Format {
     NdJson,
     /// The layer's own coordinates, with an index of places.
     FlatGeobuf,
+    /// The layer's own coordinates, by column.
+    #[cfg(feature = "parquet")]
+    GeoParquet,
 }
 
 impl Format {
@@ -224,6 +231,8 @@ impl Format {
         ("geojsonl", Self::NdJson),
         ("geojsons", Self::NdJson),
         ("fgb", Self::FlatGeobuf),
+        #[cfg(feature = "parquet")]
+        ("parquet", Self::GeoParquet),
     ];
 
     /// The format that a file's extension names.
@@ -236,7 +245,13 @@ impl Format {
         found.map(|(_, format)| *format).ok_or_else(|| {
             let known: Vec<String> = Self::EXTENSIONS.iter().map(|(name, _)| format!(".{name}")).collect();
             let known = known.join(", ");
-            Error::usage(format!("no vector format has this extension; {known} are known")).in_file(path)
+            let error = match extension.as_str() {
+                "parquet" => {
+                    format!("GeoParquet needs swath built with --features parquet; {known} are built in")
+                }
+                _ => format!("no vector format has this extension; {known} are known"),
+            };
+            Error::usage(error).in_file(path)
         })
     }
 }
@@ -252,6 +267,8 @@ pub fn create(path: impl AsRef<Path>, layer: &Layer, overwrite: bool) -> Result<
         Format::GeoJson => geojson::GeoJsonSink::create(path, layer, false, overwrite).map(boxed),
         Format::NdJson => geojson::GeoJsonSink::create(path, layer, true, overwrite).map(boxed),
         Format::FlatGeobuf => flatgeobuf::FlatGeobufSink::create(path, layer, overwrite).map(boxed),
+        #[cfg(feature = "parquet")]
+        Format::GeoParquet => geoparquet::GeoParquetSink::create(path, layer, overwrite).map(boxed),
     };
     sink.in_file(path)
 }

@@ -59,6 +59,18 @@ impl PartFile {
     }
 }
 
+/// For libraries that write; errors do not name the file.
+#[cfg(feature = "parquet")]
+impl Write for PartFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
 impl Drop for PartFile {
     fn drop(&mut self) {
         if !self.complete {

@@ -91,6 +91,8 @@ pub fn read_from(
         Format::GeoJson => geojson_read::read_collection(file, limits, &mut counted),
         Format::NdJson => geojson_read::read_lines(file, limits, &mut counted),
         Format::FlatGeobuf => flatgeobuf::read(file, limits, &mut counted),
+        #[cfg(feature = "parquet")]
+        Format::GeoParquet => {
             Err(Error::unsupported("GeoParquet is written, not read; convert it with ogr2ogr"))
         }
     }
