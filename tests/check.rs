@@ -59,3 +59,20 @@ fn the_first_value_that_differs_is_named() {
     let too_much = swath(&["check", weights.to_str().unwrap(), "--size", "4096", "--memory", "64M"]);
     assert_eq!(too_much.status.code(), Some(4), "{}", text(&too_much.stderr));
 }
+
+#[test]
+fn runs_are_timed() {
+    let weights = model("rrdb_scale4/weights.pth");
+    let profile = |more: &[&str]| {
+        let words = ["profile", weights.to_str().unwrap(), "--size", "8", "--device", "cpu"];
+        swath(&words.into_iter().chain(more.iter().copied()).collect::<Vec<_>>())
+    };
+    let json: serde_json::Value =
+        serde_json::from_slice(&profile(&["--runs", "3", "--json"]).stdout).unwrap();
+    assert!(json["runs"].as_array().unwrap().iter().all(|s| s.as_f64().unwrap() > 0.0), "{json}");
+    assert_eq!((json["runs"].as_array().unwrap().len(), json["bytes"].as_array().unwrap().len()), (3, 4));
+    let said = text(&profile(&["--batch", "2"]).stdout);
+    assert!(said.contains("ms of 10") && said.contains("memory   params"), "{said}");
+    assert_eq!(profile(&["--runs", "0"]).status.code(), Some(2));
+    assert_eq!(profile(&["--memory", "1K"]).status.code(), Some(4));
+}

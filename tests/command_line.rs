@@ -14,6 +14,7 @@ const COMMANDS: &[&[&str]] = &[
     &["doctor"],
     &["smooth"],
     &["check"],
+    &["profile"],
     &["weights"],
     &["weights", "inspect"],
     &["weights", "convert"],

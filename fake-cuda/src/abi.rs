@@ -82,6 +82,11 @@ extern "C" fn at_exit() {
         }
         w.complaints.clone()
     });
+    if let (Some(path), report) = with(|w| (w.settings.report.clone(), w.report())) {
+        if let Err(e) = std::fs::write(&path, report) {
+            eprintln!("fake-cuda: {path}: {e}");
+        }
+    }
     left.iter().for_each(|what| eprintln!("fake-cuda: {what}"));
     if !left.is_empty() {
         // SAFETY: the process is ending.
@@ -100,11 +105,7 @@ pub unsafe extern "C" fn fake_cuda_set(line: *const c_char) -> u32 {
 /// Writes the census, then faults and complaints, a line each; the length of it all.
 #[no_mangle]
 pub unsafe extern "C" fn fake_cuda_report(out: *mut u8, len: usize) -> usize {
-    let report = with(|w| {
-        let faults = w.faults.iter().map(|what| format!("\nfault {what}"));
-        let complaints = w.complaints.iter().map(|what| format!("\ncomplaint {what}"));
-        w.census() + &faults.chain(complaints).collect::<String>()
-    });
+    let report = with(|w| w.report());
     if !out.is_null() {
         // SAFETY: the caller's buffer is that long.
         let out = unsafe { std::slice::from_raw_parts_mut(out, len) };
@@ -220,7 +221,7 @@ functions! {
         w.free(here(), address)
     };
     fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) |w| {
-        let all = w.settings.memory;
+        let all = w.settings.memory + w.settings.hidden;
         let (_, device) = w.current(here())?;
         let used: usize = device.allocations.values().sum();
         put(free, all.saturating_sub(used))?;
@@ -313,8 +314,8 @@ functions! {
     fn cuStreamWaitEvent(stream: usize, event: usize, _flags: u32) |w| {
         w.stream(here(), stream)?;
         match w.events.get(&event).ok_or(INVALID_HANDLE)?.record {
-            Some(record) => w.enqueue(here(), stream, Work::Wait(record)),
-            None => Ok(()),
+            Some(record) if !w.settings.deaf => w.enqueue(here(), stream, Work::Wait(record)),
+            _ => Ok(()),
         }
     };
     fn cuStreamBeginCapture_v2(stream: usize, _mode: u32) |w| {
@@ -343,7 +344,9 @@ functions! {
     fn cuGraphExecDestroy(graph: usize) |w| w.execs.remove(&graph).map(|_| ()).ok_or(INVALID_HANDLE);
     fn cuGraphLaunch(graph: usize, stream: usize) |w| {
         let graph = w.execs.get(&graph).ok_or(INVALID_HANDLE)?.clone();
-        w.enqueue(here(), stream, Work::Graph(graph))
+        w.enqueue(here(), stream, Work::Graph(graph))?;
+        w.count_graphs();
+        Ok(())
     };
     fn cuEventCreate(out: *mut usize, _flags: u32) |w| {
         let (device, _) = w.current(here())?;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use libloading::{Library, Symbol};
 
 /// What is alive in the driver, by name: `contexts`, `bytes`, `pinned`, `modules`, `streams`, `events`, `graphs`;
-/// and `most_contexts`, `most_bytes` and `launches` since it was started.
+/// and `most_contexts`, `most_bytes`, `most_graphs` and `launches` since it was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Census(HashMap<String, usize>);
 

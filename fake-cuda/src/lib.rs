@@ -5,7 +5,7 @@
 //! runs out, and work is put off until somebody waits for it, so that a missing event shows. What a driver would
 //! let pass is kept as a complaint: memory that is never given back, copies from memory that is not pinned.
 //!
-//! [`Fake`] steers the driver of the same process; other processes are given the line of [`settings`] in their
+//! [`Fake`] steers the driver of the same process; other processes are given the line of [`Settings`] in their
 //! environment, and end with status 97 after complaints.
 
 mod abi;

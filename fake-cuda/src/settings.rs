@@ -10,6 +10,10 @@ pub struct Settings {
     pub devices: usize,
     /// Bytes of each.
     pub memory: usize,
+    /// Bytes that look free and are not to be had.
+    pub hidden: usize,
+    /// File that the report is written to when the process ends.
+    pub report: Option<String>,
     /// Compute capability: ten times the major plus the minor number.
     pub capability: u32,
     /// Whether they share the processor's memory.
@@ -18,6 +22,8 @@ pub struct Settings {
     pub fail: Option<(String, u64)>,
     /// Entry whose launches do nothing.
     pub skip: Option<String>,
+    /// Whether waits for events are not heard, as if the program had forgotten them.
+    pub deaf: bool,
     /// Whether work is done when it is enqueued rather than when somebody waits for it.
     pub early: bool,
 }
@@ -27,10 +33,13 @@ impl Default for Settings {
         Self {
             devices: 1,
             memory: 1 << 30,
+            hidden: 0,
+            report: None,
             capability: 90,
             integrated: false,
             fail: None,
             skip: None,
+            deaf: false,
             early: false,
         }
     }
@@ -48,9 +57,18 @@ impl Settings {
             let done = match key {
                 "devices" => value.parse().map(|n| settings.devices = n).is_ok(),
                 "memory" => bytes(value).map(|n| settings.memory = n).is_some(),
+                "hidden" => bytes(value).map(|n| settings.hidden = n).is_some(),
+                "report" => {
+                    settings.report = Some(value.to_string());
+                    !value.is_empty()
+                }
                 "capability" => value.parse().map(|n| settings.capability = n).is_ok(),
                 "integrated" => {
                     settings.integrated = true;
+                    value.is_empty()
+                }
+                "deaf" => {
+                    settings.deaf = true;
                     value.is_empty()
                 }
                 "early" => {
@@ -90,15 +108,19 @@ mod tests {
 
     #[test]
     fn words_are_read_and_others_refused() {
-        let all = "devices=2 memory=3M capability=72 integrated early fail=conv:7 skip=map";
+        let all =
+            "report=/tmp/r hidden=1K devices=2 memory=3M capability=72 integrated early deaf fail=conv:7 skip=map";
         let wanted = Settings {
             devices: 2,
             memory: 3 << 20,
+            hidden: 1 << 10,
+            report: Some("/tmp/r".into()),
             capability: 72,
             integrated: true,
             fail: Some(("conv".into(), 7)),
             skip: Some("map".into()),
             early: true,
+            deaf: true,
         };
         assert_eq!(Settings::parse(all), Ok(wanted));
         assert_eq!(Settings::parse(""), Ok(Settings::default()));

@@ -91,6 +91,13 @@ impl World {
         Ok(())
     }
 
+    /// Notes how many graphs wait.
+    pub fn count_graphs(&mut self) {
+        let graphs =
+            self.streams.values().flat_map(|s| &s.queue).filter(|work| matches!(work, Work::Graph(_)));
+        self.most_graphs = self.most_graphs.max(graphs.count());
+    }
+
     /// Does all that a stream has.
     pub fn drain(&mut self, handle: usize) -> Outcome {
         while self.advance(handle)? {}

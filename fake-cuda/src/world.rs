@@ -72,6 +72,8 @@ pub struct World {
     pub launched: HashMap<String, u64>,
     /// Most holders of one context so far.
     pub most_retained: usize,
+    /// Most launches of graphs that waited at once.
+    pub most_graphs: usize,
     /// Most bytes of a GPU that were allocated at once.
     pub most_bytes: usize,
     /// What a real driver might let pass, but no program should do.
@@ -226,6 +228,13 @@ impl World {
         block.is_some_and(|(start, len)| address + bytes <= start + len)
     }
 
+    /// The census, then faults and complaints, a line each.
+    pub fn report(&self) -> String {
+        let faults = self.faults.iter().map(|what| format!("\nfault {what}"));
+        let complaints = self.complaints.iter().map(|what| format!("\ncomplaint {what}"));
+        self.census() + &faults.chain(complaints).collect::<String>()
+    }
+
     /// What is alive, one kind a word, as [`crate::Census`] reads it.
     pub fn census(&self) -> String {
         let contexts: usize = self.devices.iter().map(|d| d.retained).sum();
@@ -240,6 +249,7 @@ impl World {
             ("graphs", self.graphs.len() + self.execs.len()),
             ("most_contexts", self.most_retained),
             ("most_bytes", self.most_bytes),
+            ("most_graphs", self.most_graphs),
             ("launches", self.launched.values().sum::<u64>() as usize),
         ];
         live.iter().map(|(name, n)| format!("{name}={n}")).collect::<Vec<_>>().join(" ")

@@ -12,6 +12,7 @@ mod interrupt;
 mod map;
 mod model;
 mod print;
+mod profile;
 mod regress;
 mod report;
 mod run_file;
@@ -50,6 +51,7 @@ enum Command {
     Regress(Box<regress::Args>),
     Doctor(doctor::Args),
     Check(check::Args),
+    Profile(profile::Args),
     Forward(forward::Args),
     Info(info::Args),
     Demo(demo::Args),
@@ -90,6 +92,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Regress(args) => regress::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Profile(args) => profile::run(&args),
         Command::Forward(args) => forward::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Info(args) => info::run(&args),

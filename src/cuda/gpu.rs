@@ -4,12 +4,21 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::launch::Launch;
+use crate::plan::Pool;
 use crate::Result;
 
 /// A machine with memory of its own that executes the program's PTX.
 pub trait Gpu: Send + Sync {
     /// Its compute capability: ten times the major plus the minor number.
     fn capability(&self) -> u32;
+
+    /// Its memory, where it has an end.
+    ///
+    /// # Errors
+    /// `Device` when the machine fails.
+    fn pool(&self) -> Result<Option<Pool>> {
+        Ok(None)
+    }
 
     /// Reserves memory, aligned to 256 bytes, without initial values.
     ///
@@ -74,6 +83,14 @@ pub trait Stream: Send {
     /// # Errors
     /// `Device` when the machine failed meanwhile.
     fn wait(&mut self) -> Result<()>;
+
+    /// Seconds that each launch takes; empty where that is not known. What memory holds is void afterwards.
+    ///
+    /// # Errors
+    /// `Device` when the machine fails.
+    fn time_launches(&mut self) -> Result<Vec<f64>> {
+        Ok(Vec::new())
+    }
 
     /// All outputs of the last run.
     fn outputs(&self) -> &[f32];

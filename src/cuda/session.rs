@@ -9,7 +9,7 @@ use super::load::{launches, Image};
 use super::table;
 use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
-use crate::plan::{Choice, Device, Kernels, Plan, Port, Region, Session, Slot};
+use crate::plan::{Choice, Device, Kernels, Plan, Pool, Port, Region, Session, Slot};
 use crate::tensor::TensorStore;
 use crate::Result;
 
@@ -58,6 +58,15 @@ impl Device for Cuda {
         self
     }
 
+    fn pool(&self) -> Result<Option<Pool>> {
+        self.gpu.pool()
+    }
+
+    fn unrounded(&self) -> Option<Box<dyn Device>> {
+        let exact = Self { gpu: self.gpu.clone(), precision: Precision::F32 };
+        (self.precision != Precision::F32).then(|| Box::new(exact) as Box<dyn Device>)
+    }
+
     fn load(&self, plan: Arc<Plan>, weights: &dyn TensorStore) -> Result<Box<dyn Session>> {
         plan.check(MAX_OPERANDS)?;
         let image = Image::new(&plan, weights, &self.gpu)?;
@@ -82,6 +91,8 @@ struct CudaSession {
     shared: Arc<Shared>,
     inputs: Places,
     outputs: Places,
+    /// The step that each launch belongs to.
+    steps: Vec<usize>,
     // Before the memory it uses, so that it ends first.
     stream: Box<dyn Stream>,
     _memory: [Memory; 4],
@@ -135,14 +146,16 @@ impl CudaSession {
             outputs: (y, outputs.total),
             ports: (0..plan.outputs.len()).map(|k| outputs.of(k)).collect(),
         };
-        for (step, prepared) in plan.steps.iter().zip(&shared.image.prepared) {
+        let mut steps = Vec::with_capacity(plan.steps.len());
+        for (at, (step, prepared)) in plan.steps.iter().zip(&shared.image.prepared).enumerate() {
             let prepared = shared.params.address() + *prepared as u64;
             for launch in launches(step, address, prepared, workspace)? {
+                steps.push(at);
                 job.launches.push((step.label.clone(), launch));
             }
         }
         let stream = shared.gpu.stream(job)?;
-        Ok(Self { inputs, outputs, stream, _memory: memory, shared })
+        Ok(Self { inputs, outputs, steps, stream, _memory: memory, shared })
     }
 }
 
@@ -165,6 +178,15 @@ impl Session for CudaSession {
 
     fn wait(&mut self) -> Result<()> {
         self.stream.wait()
+    }
+
+    fn time_steps(&mut self) -> Result<Vec<f64>> {
+        let launches = self.stream.time_launches()?;
+        let mut seconds = vec![0.0; if launches.is_empty() { 0 } else { self.plan().steps.len() }];
+        for (step, taken) in self.steps.iter().zip(launches) {
+            seconds[*step] += taken;
+        }
+        Ok(seconds)
     }
 
     fn output(&self, index: usize) -> &[f32] {

@@ -70,6 +70,13 @@ pub struct Setup {
     pub pointwise: bool,
 }
 
+impl DevicePick {
+    /// Whether the bits of a pixel depend on its place in the image with no kernel of the device.
+    pub fn is_pointwise(self) -> bool {
+        !matches!(self, Self::Auto | Self::Cpu)
+    }
+}
+
 impl Setup {
     /// Opens the device; never another than the one asked for.
     ///

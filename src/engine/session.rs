@@ -6,9 +6,10 @@ use super::device::{DevicePick, Setup};
 use super::model::LoadedModel;
 use super::proof::{prove, Proof};
 use crate::error::{Error, InFile, Result};
+use crate::kernel::precision::Precision;
 use crate::models::{graph, InputSize, OUTPUT};
 use crate::passes;
-use crate::plan::{self, Device, Memory, Plan};
+use crate::plan::{self, Device, Memory, Plan, Pool};
 use crate::tensor::Shape;
 
 /// A device, ready to compile networks for.
@@ -48,6 +49,20 @@ impl Engine {
     /// Name of the device.
     pub fn device_name(&self) -> &'static str {
         self.device.name()
+    }
+
+    /// The device's memory, where it is not plainly the process's.
+    ///
+    /// # Errors
+    /// `Device` when the device fails.
+    pub fn pool(&self) -> Result<Option<Pool>> {
+        self.device.pool()
+    }
+
+    /// The same device without rounding, where it rounds factors and results might not survive that.
+    pub fn unrounded(&self) -> Option<Self> {
+        let setup = Setup { precision: Precision::F32, ..self.setup };
+        self.device.unrounded().map(|device| Self { device, setup })
     }
 
     /// Runs the device's kernels whose names hold `pattern` on small cases and compares them with the reference.
@@ -140,7 +155,23 @@ impl Session {
     /// # Errors
     /// `Device` when the device fails.
     pub fn compute(&mut self) -> Result<()> {
-        self.inner.run()?;
+        self.start()?;
+        self.wait()
+    }
+
+    /// Starts a run; the input must not be touched before [`Session::wait`].
+    ///
+    /// # Errors
+    /// `Device` when the device fails.
+    pub fn start(&mut self) -> Result<()> {
+        self.inner.run()
+    }
+
+    /// Waits for the run that was started.
+    ///
+    /// # Errors
+    /// `Device` when the device failed meanwhile.
+    pub fn wait(&mut self) -> Result<()> {
         self.inner.wait()
     }
 
@@ -168,6 +199,15 @@ impl Session {
     pub fn outputs(&self) -> impl Iterator<Item = (&str, Shape, &[f32])> {
         let ports = self.plan().outputs.iter().enumerate();
         ports.map(|(at, port)| (port.name.as_str(), port.shape, self.inner.output(at)))
+    }
+
+    /// Seconds that each of the plan's steps takes; empty where the device does not time them. What the last run
+    /// gave is void afterwards.
+    ///
+    /// # Errors
+    /// `Device` when the device fails.
+    pub fn time_steps(&mut self) -> Result<Vec<f64>> {
+        self.inner.time_steps()
     }
 
     /// A further session that shares the weights.

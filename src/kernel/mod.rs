@@ -169,6 +169,26 @@ impl Kernel {
         }
     }
 
+    /// Products that it sums up when none is saved by a transform; 0 where there are no sums of products.
+    pub fn products(&self) -> f64 {
+        let of = |extents: &[u64]| extents.iter().map(|&n| n as f64).product::<f64>();
+        match self {
+            Kernel::Conv2d(p) => {
+                of(&[p.batch.into(), p.h_out.into(), p.w_out.into()]) * p.weight_len() as f64
+            }
+            Kernel::ConvTranspose2d(p) => {
+                of(&[p.batch.into(), p.h_in.into(), p.w_in.into()]) * p.weight_len() as f64
+            }
+            Kernel::Matmul(p) => of(&[p.m, p.n, p.k]),
+            Kernel::WindowAttention(p) => {
+                let [rows, columns] = p.windows();
+                let windows = of(&[p.batch.into(), rows as u64, columns as u64, p.heads.into()]);
+                2.0 * windows * (p.tokens() as f64).powi(2) * f64::from(p.head_dim)
+            }
+            _ => 0.0,
+        }
+    }
+
     /// Elements an operand spans from its first to one past its last.
     pub fn x_span(&self, operand: usize) -> usize {
         match self {

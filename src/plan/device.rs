@@ -38,6 +38,15 @@ pub trait Kernels {
     fn choose(&self, kernel: &Kernel) -> Result<Choice>;
 }
 
+/// Memory that a device runs plans in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// Bytes that nobody has taken.
+    pub free: u64,
+    /// Whether it is the process's memory too.
+    pub unified: bool,
+}
+
 /// Something that runs plans made with its kernels.
 pub trait Device: Send + Sync {
     /// Name as users say it.
@@ -45,6 +54,19 @@ pub trait Device: Send + Sync {
 
     /// The kernels plans for this device are made with.
     fn kernels(&self) -> &dyn Kernels;
+
+    /// Its memory, where it is not plainly the process's.
+    ///
+    /// # Errors
+    /// `Device` when the device fails.
+    fn pool(&self) -> Result<Option<Pool>> {
+        Ok(None)
+    }
+
+    /// The same device without rounding, where it rounds factors and results might not survive that.
+    fn unrounded(&self) -> Option<Box<dyn Device>> {
+        None
+    }
 
     /// Reads and packs the weights and allocates everything one stream of runs needs.
     ///
@@ -79,6 +101,15 @@ pub trait Session: Send {
     /// `Device` when the device failed meanwhile.
     fn wait(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    /// Seconds that each of the plan's steps takes; empty where the device does not time them. What inputs,
+    /// outputs and intermediates hold is void afterwards.
+    ///
+    /// # Errors
+    /// `Device` when the device fails.
+    fn time_steps(&mut self) -> Result<Vec<f64>> {
+        Ok(Vec::new())
     }
 
     /// The output of that position after a run, row-major.

@@ -12,7 +12,7 @@ mod precisions;
 mod storage;
 
 pub use compile::compile;
-pub use device::{Choice, Device, Kernels, Packed, Session};
+pub use device::{Choice, Device, Kernels, Packed, Pool, Session};
 pub use offsets::{place, Block, Piece};
 pub use precisions::Precisions;
 

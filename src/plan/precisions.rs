@@ -4,7 +4,6 @@ use std::fmt;
 
 use super::Plan;
 use crate::kernel::precision::Precision;
-use crate::kernel::Accuracy;
 
 /// Shares of all products of a run by what their factors are rounded to, the largest first.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,11 +14,7 @@ impl Plan {
     pub fn precisions(&self) -> Precisions {
         let products = |asked: Precision| -> f64 {
             let steps = self.steps.iter().filter(|s| Precision::of(s.choice.entry) == asked);
-            let each = steps.map(|s| match s.kernel.accuracy() {
-                Accuracy::Sum { k } => s.kernel.y_span() as f64 * k as f64,
-                _ => 0.0,
-            });
-            each.sum()
+            steps.map(|s| s.kernel.products()).sum()
         };
         let counts = Precision::ALL.map(|precision| (precision, products(precision)));
         let all: f64 = counts.iter().map(|(_, count)| count).sum();

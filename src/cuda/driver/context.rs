@@ -96,6 +96,12 @@ impl Context {
         unsafe { result::ctx::set_current(self.handle) }.map_err(|e| self.failed(e))
     }
 
+    /// Memory that nobody has taken, of this process or another.
+    pub fn free_bytes(&self) -> Result<usize> {
+        self.enter()?;
+        result::mem_get_info().map(|(free, _)| free).map_err(|e| self.failed(e))
+    }
+
     pub fn allocate(&self, bytes: usize) -> Result<u64> {
         self.enter()?;
         // SAFETY: the memory is only used through addresses; kernels write before they read.
@@ -122,13 +128,16 @@ impl Context {
         unsafe { result::memcpy_dtoh_sync(bytes, address) }.map_err(|e| self.failed(e))
     }
 
-    pub fn launch_and_wait(&self, launch: &Launch, label: &str) -> Result<()> {
+    /// Launches so many times in a row and waits for the last.
+    pub fn launch_and_wait(&self, launch: &Launch, label: &str, times: u32) -> Result<()> {
         self.enter()?;
         let stream = self.streams[1];
         let function = self.function(launch.entry)?;
         // SAFETY: `function` is the launch's entry; the stream lives as long as this value.
-        let outcome =
-            unsafe { enqueue(function, launch, stream).and_then(|()| result::stream::synchronize(stream)) };
+        let outcome = unsafe {
+            let mut launches = (0..times).map(|_| enqueue(function, launch, stream));
+            launches.find(|l| l.is_err()).unwrap_or_else(|| result::stream::synchronize(stream))
+        };
         outcome.map_err(|e| self.failed(e).while_doing(format!("{} of {label}", launch.entry)))
     }
 

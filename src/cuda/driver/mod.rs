@@ -13,6 +13,7 @@ use self::context::Context;
 use self::stream::DriverStream;
 use super::gpu::{Gpu, Job, Stream};
 use super::launch::Launch;
+use crate::plan::Pool;
 use crate::Result;
 
 /// One GPU.
@@ -61,6 +62,11 @@ impl Gpu for Driver {
         self.properties().capability
     }
 
+    fn pool(&self) -> Result<Option<Pool>> {
+        let free = self.context.free_bytes()? as u64;
+        Ok(Some(Pool { free, unified: self.properties().integrated }))
+    }
+
     fn allocate(&self, bytes: usize) -> Result<u64> {
         self.context.allocate(bytes)
     }
@@ -78,7 +84,7 @@ impl Gpu for Driver {
     }
 
     fn launch(&self, launch: &Launch, label: &str) -> Result<()> {
-        self.context.launch_and_wait(launch, label)
+        self.context.launch_and_wait(launch, label, 1)
     }
 
     fn stream(&self, job: Job) -> Result<Box<dyn Stream>> {

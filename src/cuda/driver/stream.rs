@@ -7,12 +7,14 @@
 use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::Instant;
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
 use super::context::{enqueue, Context};
 use crate::cuda::gpu::{Job, Stream};
+use crate::cuda::launch::Launch;
 use crate::{Error, Result};
 
 /// Says that kernels are launched one at a time.
@@ -107,7 +109,7 @@ impl DriverStream {
     fn step(&mut self) -> Result<()> {
         self.context.write(self.job.inputs.0, bytemuck::cast_slice(self.inputs.as_slice()))?;
         for (label, launch) in &self.job.launches {
-            self.context.launch_and_wait(launch, label)?;
+            self.context.launch_and_wait(launch, label, 1)?;
         }
         self.context.read(self.job.outputs.0, bytemuck::cast_slice_mut(self.outputs.as_mut_slice()))
     }
@@ -130,6 +132,18 @@ impl Stream for DriverStream {
         self.context.enter()?;
         // SAFETY: the event lives as long as this value.
         unsafe { result::event::synchronize(self.events[2]) }.map_err(|e| self.failed(e))
+    }
+
+    fn time_launches(&mut self) -> Result<Vec<f64>> {
+        /// Launches between two looks at the clock.
+        const LAUNCHES: u32 = 10;
+        let timed = |(label, launch): &(String, Launch)| -> Result<f64> {
+            self.context.launch_and_wait(launch, label, 1)?;
+            let started = Instant::now();
+            self.context.launch_and_wait(launch, label, LAUNCHES)?;
+            Ok(started.elapsed().as_secs_f64() / f64::from(LAUNCHES))
+        };
+        self.job.launches.iter().map(timed).collect()
     }
 
     fn outputs(&self) -> &[f32] {
