@@ -10,6 +10,9 @@ use fake_cuda::{Fake, VARIABLE};
 use swath::cuda::driver::Driver;
 use swath::engine::{DevicePick, Engine, LoadedModel, ModelOptions, Precision, Session, Setup};
 use swath::models::InputSize;
+use swath::raster::cog::{CogOptions, CogSpec, CogWriter};
+use swath::raster::{self, Block, BlockSink, OpenOptions, SampleType, Samples};
+use swath::tensor::TensorStore;
 use swath::{Kind, Result};
 
 const CUDA: DevicePick = DevicePick::Cuda(0);
@@ -83,6 +86,14 @@ fn work_that_is_done_at_once_or_late_is_the_same() {
         output
     });
     assert_eq!(outputs[0], outputs[1]);
+}
+
+#[test]
+fn streams_that_do_not_wait_for_each_other_are_found() {
+    let fake = Fake::start("deaf").unwrap();
+    let output = session(CUDA).and_then(|mut session| run(&mut session, 0)).unwrap();
+    assert!(output.iter().all(|v| v.is_nan()), "outputs were copied before anything was computed");
+    assert_eq!(fake.census().of("contexts"), 0);
 }
 
 #[test]
@@ -182,8 +193,8 @@ fn old_gpus_get_none_of_the_newer_ptx() {
     let model = model.unwrap();
     for (capability, newer) in [(72, false), (80, true)] {
         let fake = Fake::start(&format!("capability={capability}")).unwrap();
-        let setup = Setup { device: CUDA, threads: 1, precision: Precision::Bf16, pointwise: false };
-        let engine = Engine::open(setup).unwrap();
+        let engine =
+            Engine::open(Setup { device: CUDA, precision: Precision::Bf16, ..Setup::default() }).unwrap();
         let mut session = engine.compile(&model, size(&model), &[], None).unwrap();
         drop(engine);
         assert_eq!(session.plan().steps.iter().any(|s| s.choice.entry.ends_with("_sm80")), newer);
@@ -235,4 +246,204 @@ fn a_network_is_checked_against_the_reference() {
     };
     assert!(check("cuda", "1e-5").status.success());
     assert_eq!(check("cuda", "0").status.code(), Some(6));
+}
+
+/// The script for machines with a GPU, on the driver that `settings` say.
+fn bench(settings: Option<&str>, args: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    if settings.is_some() {
+        std::os::unix::fs::symlink(Fake::library(), folder.path().join("libcuda.so")).unwrap();
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/gpu/bench.py");
+    let mut command = Command::new("python3");
+    command
+        .arg(script)
+        .args(["--swath", env!("CARGO_BIN_EXE_swath"), "--tiny", "--model"])
+        .arg(weights())
+        .args(args);
+    command.env("LD_LIBRARY_PATH", folder.path()).env(VARIABLE, settings.unwrap_or_default());
+    command.current_dir(folder.path()).output().unwrap()
+}
+
+#[test]
+fn the_bench_script_runs_where_there_is_a_driver_and_says_so_where_there_is_none() {
+    let none = bench(Some("devices=0"), &[]);
+    let said = text(&none.stdout);
+    assert!(
+        none.status.success() && said.contains("nothing is measured: the CUDA driver finds no GPU"),
+        "{none:?}"
+    );
+    let tiny = bench(Some(""), &["--precisions", "bf16"]);
+    let said = text(&tiny.stdout);
+    assert!(tiny.status.success(), "{tiny:?}");
+    for part in ["## cuda:0 PTX machine", "`conv2d_fwd_f32__gemm_8x128`", "| 1 x 8² | bf16 |", "| 4356 | 2 |"]
+    {
+        assert!(said.contains(part), "{part}:\n{said}");
+    }
+}
+
+/// A true-colour image in a folder of its own.
+struct Scene {
+    folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Scene {
+    fn new(side: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tci_2024-06-01.tif");
+        let bands = ["red", "green", "blue"].map(String::from).to_vec();
+        let writer =
+            CogWriter::create(&path, CogSpec::new(side, side, bands, SampleType::U8), CogOptions::default())
+                .unwrap();
+        let rect = writer.block_rect(0, 0);
+        let samples = Samples::U8((0..3 * rect.area()).map(|k| (40 + k * 7 % 190) as u8).collect());
+        writer.put(0, 0, &Block { rect, samples, mask: None }).unwrap();
+        Box::new(writer).finish(&|_, _| Ok(())).unwrap();
+        Self { folder, path }
+    }
+
+    /// Runs `swath upscale` on it; also what the driver says at the end.
+    fn upscale(&self, settings: &str, model: &Path, output: &str, more: &[&str]) -> (Output, String) {
+        let report = self.folder.path().join("report");
+        let settings = format!("report={} {settings}", report.display());
+        let output = self.folder.path().join(output);
+        let [scene, model, output] = [&self.path, model, &output].map(|path| path.to_str().unwrap());
+        let device = if more.contains(&"--device") { &[][..] } else { &["--device", "cuda"] };
+        let args = ["upscale", scene, "-m", model, "-o", output, "--overwrite"];
+        let said = swath(&settings, &[&args[..], device, more].concat());
+        (said, std::fs::read_to_string(&report).unwrap_or_default())
+    }
+
+    fn pixels(&self, output: &str) -> Vec<u8> {
+        let source = raster::open_path(&self.folder.path().join(output), &OpenOptions::default()).unwrap();
+        match source.decode(0, 0, 0).unwrap().samples {
+            Samples::U8(bytes) => bytes,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn one_context_serves_a_job_whose_tiles_overlap_and_runs_take_turns() {
+    let scene = Scene::new(24);
+    let tiles = ["--tile", "8", "--overlap", "4"];
+    let (said, report) = scene.upscale("", &weights(), "out.tif", &tiles);
+    assert!(said.status.success(), "{said:?}");
+    assert!(
+        report.contains("most_contexts=1 ") && report.contains("contexts=0 bytes=0 pinned=0"),
+        "{report}"
+    );
+    // 25 tiles, 16 at a time.
+    assert!(report.contains("most_graphs=2"), "{report}");
+    let (said, _) = scene.upscale("", &weights(), "cpu.tif", &[&tiles[..], &["--device", "cpu"]].concat());
+    assert!(said.status.success(), "{said:?}");
+    let pairs: Vec<_> = scene.pixels("out.tif").into_iter().zip(scene.pixels("cpu.tif")).collect();
+    assert!(pairs.len() >= 3 * 96 * 96 && pairs.iter().all(|(a, b)| a.abs_diff(*b) <= 1));
+}
+
+#[test]
+fn gpu_memory_is_a_ceiling_and_too_little_of_it_makes_batches_smaller() {
+    let scene = Scene::new(16);
+    let tiles = ["--tile", "8", "--overlap", "4"];
+    let (planned, _) = scene.upscale("", &weights(), "a.tif", &[&tiles[..], &["--dry-run"]].concat());
+    let outline = text(&planned.stdout);
+    let gpu = outline.split("GPU memory").nth(1).unwrap();
+    let sum: f64 = gpu.split("sum").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    let less = (sum * 0.8 * f64::from(1 << 20)) as u64;
+
+    let whole = scene.upscale("", &weights(), "whole.tif", &tiles);
+    assert!(whole.0.status.success() && whole.0.stderr.is_empty(), "{whole:?}");
+    let ceiling = less.to_string();
+    let asked =
+        scene.upscale("", &weights(), "asked.tif", &[&tiles[..], &["--gpu-memory", &ceiling]].concat());
+    let short = scene.upscale(&format!("memory={less} hidden=1G"), &weights(), "short.tif", &tiles);
+    for ((said, report), why, output) in
+        [(asked, "over --gpu-memory", "asked.tif"), (short, "of GPU memory cannot be had", "short.tif")]
+    {
+        let message = text(&said.stderr);
+        assert!(said.status.success() && message.contains(why) && message.contains("1 at once"), "{said:?}");
+        let most = report.split("most_bytes=").nth(1).and_then(|r| r.split(' ').next()?.parse::<u64>().ok());
+        assert!(most.unwrap() <= less, "{most:?} of {less}");
+        assert_eq!(scene.pixels(output), scene.pixels("whole.tif"));
+    }
+    let (none, _) =
+        scene.upscale("", &weights(), "none.tif", &[&tiles[..], &["--gpu-memory", "10K"]].concat());
+    assert_eq!(none.status.code(), Some(4), "{none:?}");
+    assert!(text(&none.stderr).contains("--gpu-memory"), "{none:?}");
+}
+
+#[test]
+fn memory_that_is_shared_counts_as_one() {
+    let scene = Scene::new(8);
+    let planned = |settings| {
+        text(
+            &scene
+                .upscale(settings, &weights(), "a.tif", &["--tile", "8", "--overlap", "0", "--dry-run"])
+                .0
+                .stdout,
+        )
+    };
+    let (apart, shared) = (planned(""), planned("integrated"));
+    let host = |outline: &str| outline.split("GPU memory").next().unwrap().to_string();
+    assert!(!host(&apart).contains("network activations") && host(&apart).contains("pinned"), "{apart}");
+    assert!(host(&shared).contains("network activations") && host(&shared).contains("pinned"), "{shared}");
+}
+
+/// The demo's weights, with those of the first convolution times a factor.
+fn scaled(folder: &Path, factor: f32) -> PathBuf {
+    let model =
+        LoadedModel::from_bytes(Path::new("demo"), swath::demo::WEIGHTS.to_vec(), ModelOptions::default());
+    let model = model.unwrap();
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for info in model.weights().tensors() {
+        let name = info.name.as_str();
+        let mut values = vec![0.0; info.shape.iter().product()];
+        model.weights().read(name, &mut values).unwrap();
+        if name == "conv_first.weight" {
+            values.iter_mut().for_each(|v| *v *= factor);
+        }
+        let start = data.len();
+        data.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+        let place =
+            serde_json::json!({"dtype": "F32", "shape": info.shape, "data_offsets": [start, data.len()]});
+        header.insert(name.to_string(), place);
+    }
+    let header = serde_json::Value::Object(header).to_string();
+    let path = folder.join(format!("{factor}.safetensors"));
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat();
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn tiles_that_overflow_are_computed_again_in_f32() {
+    let scene = Scene::new(8);
+    let run = |factor, precision: &str| {
+        let model = scaled(scene.folder.path(), factor);
+        scene
+            .upscale(
+                "",
+                &model,
+                &format!("{precision}.tif"),
+                &["--tile", "8", "--overlap", "0", "--precision", precision],
+            )
+            .0
+    };
+    for precision in ["f16", "f32"] {
+        let said = run(1e7, precision);
+        assert!(said.status.success(), "{said:?}");
+        assert_eq!(
+            text(&said.stdout).contains("1 runs of the network were repeated in f32"),
+            precision == "f16"
+        );
+    }
+    assert_eq!(scene.pixels("f16.tif"), scene.pixels("f32.tif"));
+    let broken = run(f32::NAN, "f16");
+    assert_eq!(broken.status.code(), Some(6), "{broken:?}");
+    assert!(text(&broken.stderr).contains("no number, in f32 either"), "{broken:?}");
 }

@@ -8,7 +8,7 @@ use super::flags::RunArgs;
 use super::interrupt::stop_flag;
 use super::model::{open_builtin, BUILTIN};
 use super::print::say;
-use super::report::summary;
+use super::report::{small_tiles, summary};
 use crate::demo::{self, report, DemoSpec, Made};
 use crate::error::{Error, InFile, Result};
 use crate::pipeline::{upscale, JobOptions, Progress, UpscaleOptions};
@@ -64,11 +64,17 @@ pub fn run(args: &Args) -> Result<()> {
     let defaults =
         UpscaleOptions::new(scenes, args.output.join("upscaled.tif"), args.run.memory(), args.run.threads());
     let setup = args.run.setup();
-    let job =
-        JobOptions { overwrite: true, device: setup.device, precision: setup.precision, ..defaults.job };
+    let job = JobOptions {
+        overwrite: true,
+        gpu_memory: args.run.gpu_memory(),
+        device: setup.device,
+        precision: setup.precision,
+        ..defaults.job
+    };
     let options = UpscaleOptions { job, ..defaults };
     let model = open_builtin()?;
     let job = upscale(&options, &model)?;
+    small_tiles(&job);
     let report = job.run(&mut |_| (), args.run.progress(), &stop)?;
     say(&format!("{}: {}", options.output.display(), summary(&job, &report)))?;
 

@@ -8,7 +8,7 @@ use super::flags::{job_options, InputArgs, RunArgs, TalkArgs, TilingArgs};
 use super::interrupt::stop_flag;
 use super::model::ModelArgs;
 use super::print::say;
-use super::report::{few_dates, outline, summary};
+use super::report::{few_dates, outline, small_tiles, summary};
 use super::values::share;
 use crate::error::Result;
 use crate::models::Task;
@@ -108,6 +108,7 @@ pub fn run(args: &Args) -> Result<()> {
     let model = choose_head(args.model.open()?, args.head.as_deref(), &[Task::Detect, Task::Instance])?;
     let detect = Detect::prepare(&options, &model)?;
     few_dates(&detect.job);
+    small_tiles(&detect.job);
     if args.talk.dry_run || args.talk.verbose {
         say(&outline(&detect.job, args.talk.dry_run)?)?;
     }

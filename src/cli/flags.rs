@@ -119,6 +119,9 @@ pub struct RunArgs {
     /// Ceiling for the memory of the whole process (mapped input pages not counted), e.g. 512M, 2G.
     #[arg(long, value_name = "SIZE", default_value = "2G")]
     pub(super) memory: ByteSize,
+    /// Ceiling for what is taken of a GPU's memory (default: all that is free there).
+    #[arg(long, value_name = "SIZE")]
+    pub(super) gpu_memory: Option<ByteSize>,
     /// Threads (default: all).
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<usize>,
@@ -213,6 +216,11 @@ impl RunArgs {
         self.memory.0
     }
 
+    /// The ceiling of a GPU's memory in bytes.
+    pub fn gpu_memory(&self) -> Option<u64> {
+        self.gpu_memory.map(|size| size.0)
+    }
+
     /// Threads asked for, or all.
     pub fn threads(&self) -> usize {
         let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -249,6 +257,7 @@ pub fn job_options(
         overlap: tiling.overlap.unwrap_or(OverlapChoice::Family),
         blend: seams.map_or(Blend::Crop, |seams| seams.blend.into()),
         seed: tiling.seed,
+        gpu_memory: run.gpu_memory(),
         device: run.setup().device,
         precision: run.setup().precision,
         seams: seams.is_some_and(|seams| seams.seam_report),

@@ -8,7 +8,7 @@ use clap::Args;
 use super::flags::{job_options, InputArgs, RasterArgs, RunArgs, SeamArgs, TalkArgs, TilingArgs};
 use super::model::ModelArgs;
 use super::print::say;
-use super::report::{few_dates, outline, summary};
+use super::report::{few_dates, outline, small_tiles, summary};
 use crate::engine::LoadedModel;
 use crate::error::Result;
 use crate::models::{Colour, Task};
@@ -92,6 +92,7 @@ impl MapArgs {
         stop: &AtomicBool,
     ) -> Result<()> {
         few_dates(job);
+        small_tiles(job);
         if self.talk.dry_run || self.talk.verbose {
             say(&outline(job, self.talk.dry_run)?)?;
         }

@@ -45,6 +45,9 @@ pub fn outline(job: &Job, timed: bool) -> Result<String> {
         let _ = writeln!(out, "network  {ran}");
     }
     let _ = writeln!(out, "memory\n{}", job.budget());
+    if let Some(gpu) = job.gpu_budget() {
+        let _ = writeln!(out, "GPU memory\n{gpu}");
+    }
     let _ = writeln!(
         out,
         "reading  {} of blocks let each be decoded once; {} are there{}",
@@ -106,6 +109,9 @@ pub fn summary(job: &Job, report: &JobReport) -> String {
     if let Some(ran) = precisions(job.options().precision, job.precisions()) {
         let _ = writeln!(out, "{ran}");
     }
+    if let Some(repeated) = repeated(report.repeated) {
+        let _ = writeln!(out, "{repeated}");
+    }
     if job.series().grid().georef.is_none() {
         let _ = writeln!(
             out,
@@ -122,11 +128,24 @@ pub fn summary(job: &Job, report: &JobReport) -> String {
     out
 }
 
+/// What is to be said of runs that were repeated in f32.
+pub fn repeated(runs: usize) -> Option<String> {
+    let what = "runs of the network were repeated in f32: rounding left no numbers, or the same one all over";
+    (runs > 0).then(|| format!("{runs} {what}"))
+}
+
 fn human_time(seconds: f64) -> String {
     match seconds as u64 {
         0..60 => format!("{seconds:.1} s"),
         s @ 60..3600 => format!("{} min {:02} s", s / 60, s % 60),
         s => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+/// Says, on stderr, why tiles are smaller than they would be, where a GPU is to blame.
+pub fn small_tiles(job: &Job) {
+    if let Some(note) = job.note() {
+        eprintln!("swath: {note}");
     }
 }
 

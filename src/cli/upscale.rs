@@ -10,7 +10,7 @@ use super::flags::{job_options, InputArgs, RasterArgs, RunArgs, SeamArgs, TalkAr
 use super::interrupt::stop_flag;
 use super::model::ModelArgs;
 use super::print::say;
-use super::report::{outline, summary};
+use super::report::{outline, small_tiles, summary};
 use crate::error::Result;
 use crate::pipeline::{upscale, JobOptions, UpscaleOptions};
 
@@ -87,6 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
     let _ = rayon::ThreadPoolBuilder::new().num_threads(options.job.threads).build_global();
     let model = args.model.open()?.for_scenes();
     let job = upscale(&options, &model)?;
+    small_tiles(&job);
     if args.talk.dry_run || args.talk.verbose {
         say(&outline(&job, args.talk.dry_run)?)?;
     }

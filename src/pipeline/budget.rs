@@ -15,12 +15,24 @@ pub const BASE_BYTES: u64 = 48 << 20;
 pub struct Budget {
     lines: Vec<(&'static str, u64)>,
     limit: u64,
+    /// What sets the limit, and what helps against it.
+    limited_by: [&'static str; 2],
 }
 
 impl Budget {
-    /// An empty table under a limit.
+    /// The process's table under `--memory`.
     pub fn new(limit: u64) -> Self {
-        Self { lines: vec![("program", BASE_BYTES)], limit }
+        let limited_by = ["--memory", "raise --memory, or lower --tile or --threads"];
+        Self { lines: vec![("program", BASE_BYTES)], limit, limited_by }
+    }
+
+    /// A GPU's table: under what is free there, or less where `--gpu-memory` says so.
+    pub fn of_gpu(free: u64, ceiling: Option<u64>) -> Self {
+        let (limit, limited_by) = match ceiling {
+            Some(ceiling) if ceiling < free => (ceiling, ["--gpu-memory", "raise it, or lower --tile"]),
+            _ => (free, ["the GPU's free", "end what else runs there, or lower --tile"]),
+        };
+        Self { lines: Vec::new(), limit, limited_by }
     }
 
     /// The table with one more consumer.
@@ -57,10 +69,12 @@ impl Budget {
         let table: Vec<String> =
             self.lines.iter().map(|(what, b)| format!("{what} {} MiB", mib(*b))).collect();
         Err(Error::limit(format!(
-            "this needs {} MiB ({}), over --memory {} MiB; raise --memory, or lower --tile or --threads",
+            "this needs {} MiB ({}), over {} {} MiB; {}",
             mib(self.total()),
             table.join(", "),
-            mib(self.limit)
+            self.limited_by[0],
+            mib(self.limit),
+            self.limited_by[1]
         )))
     }
 }

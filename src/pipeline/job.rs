@@ -3,33 +3,29 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::budget::{peak_blocks, Budget};
+use super::budget::Budget;
 use super::choices::write_choices;
-use super::frames::InputLayout;
+use super::fit::{input_size, load, Fitted, Wanted};
+use super::guard::Guard;
 use super::input::Input;
 use super::preview::Picture;
 use super::progress::{Progress, ProgressMode};
-use super::reader::{Reader, Slot};
 use super::stream::{stream, Choice, Layer, StreamReport, StreamSpec, TileNet};
 use super::target::{open_sink, Target};
-use super::tiling::{batch, sizes, tile_grid, OverlapChoice, BLOCK};
-use super::{Accumulator, TileOutput};
-use crate::engine::{DevicePick, Engine, LoadedModel, Memory, Precision, Precisions, Session, Setup};
+use super::tiling::{OverlapChoice, BLOCK};
+use super::TileOutput;
+use crate::engine::{DevicePick, Engine, LoadedModel, Memory, Precision, Precisions, Session};
 use crate::error::{Error, InFile, Result};
-use crate::models::InputSize;
 use crate::raster::cog::{CogOptions, CogSpec};
 use crate::raster::scene::{Series, SeriesOptions};
 use crate::raster::warp::Sampling;
 use crate::raster::{BlockSink, FrameSource, ReadStats, SampleType, Summary};
 use crate::tile::{Blend, TileGrid};
-
-/// Pixels computed over pixels wanted from which smaller weights and larger tiles are looked at:
-/// about what pointwise kernels, whose weights are a quarter, take longer.
-const DEAR: f64 = 2.0;
 
 /// What all jobs are told. Plain data; see the command line's help for the meaning of each.
 #[derive(Debug, Clone)]
@@ -50,6 +46,8 @@ pub struct JobOptions {
     pub seed: u64,
     /// Bytes the whole process may take.
     pub memory: u64,
+    /// Bytes it may take of a GPU's memory; all that is free where not said.
+    pub gpu_memory: Option<u64>,
     /// Threads.
     pub threads: usize,
     /// Where the network runs.
@@ -78,6 +76,7 @@ impl JobOptions {
             blend: Blend::Cosine,
             seed: 0,
             memory,
+            gpu_memory: None,
             threads,
             device: DevicePick::Auto,
             precision: Precision::default(),
@@ -106,6 +105,8 @@ pub struct Demand {
 pub struct JobReport {
     /// The stream's figures.
     pub stream: StreamReport,
+    /// Runs of the network that were repeated in f32, because rounding left no result.
+    pub repeated: usize,
     /// What reading cost.
     pub reads: ReadStats,
     /// The files, in the order of the targets.
@@ -127,6 +128,12 @@ pub struct Job<'a> {
     spec: StreamSpec,
     targets: Vec<Target>,
     budget: Budget,
+    gpu: Option<Budget>,
+    note: Option<String>,
+    /// Sessions of the network that take turns.
+    depth: usize,
+    /// The network as it was loaded to see whether the GPU takes it.
+    loaded: Mutex<Vec<Session>>,
     working_set: u64,
     cache: u64,
 }
@@ -145,23 +152,9 @@ impl<'a> Job<'a> {
     ) -> Result<Self> {
         let Input { mut series, layout } = input;
         let shared = options.overlap.pixels(model)?;
-        let fitted = |engine: Engine| fitted(options, model, &series, &layout, &demand, shared, engine);
-        let open = |pointwise| {
-            let JobOptions { device, threads, precision, .. } = *options;
-            fitted(Engine::open(Setup { device, threads, precision, pointwise })?)
-        };
-        let pointwise = || open(true);
-        let Fitted { engine, grid, batch, plan, precisions, budget } = match options.overlap {
-            OverlapChoice::Exact => pointwise()?,
-            _ => match open(false) {
-                Ok(fast) if fast.grid.redundancy() < DEAR => fast,
-                fast => match (fast, pointwise()) {
-                    (Ok(fast), Ok(other)) if fast.grid.redundancy() < DEAR * other.grid.redundancy() => fast,
-                    (Ok(fast), Err(_)) => fast,
-                    (_, other) => other?,
-                },
-            },
-        };
+        let wanted = Wanted { options, model, series: &series, layout: &layout, demand: &demand, shared };
+        let Fitted { engine, grid, batch, plan, precisions, budget, gpu, note, depth, loaded } =
+            wanted.fit()?;
         let least = series.least_cache(options.threads);
         let working_set = series.working_set(&grid.strips(), grid.y.tile).saturating_add(least);
         let cache = working_set.min(budget.left());
@@ -173,7 +166,7 @@ impl<'a> Job<'a> {
             block: BLOCK,
             seed: options.seed,
             batch,
-            slots: batch + 1,
+            slots: depth * batch + 1,
             threads: options.threads,
             scratch: beside(&demand.output, "swath-scratch"),
             seams: options.seams,
@@ -184,6 +177,7 @@ impl<'a> Job<'a> {
             let ran = || ("SWATH_PRECISION".to_string(), precisions.to_string());
             targets.iter_mut().for_each(|target| target.cog.metadata.push(ran()));
         }
+        let loaded = Mutex::new(loaded);
         Ok(Self {
             options,
             model,
@@ -194,6 +188,10 @@ impl<'a> Job<'a> {
             spec,
             targets,
             budget,
+            gpu,
+            note,
+            depth,
+            loaded,
             working_set,
             cache,
         })
@@ -242,6 +240,16 @@ impl<'a> Job<'a> {
         &self.budget
     }
 
+    /// Where the GPU's memory goes, if the network runs on one.
+    pub fn gpu_budget(&self) -> Option<&Budget> {
+        self.gpu.as_ref()
+    }
+
+    /// Why tiles are smaller than they would be, on a GPU.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
     /// The rasters to be written, the main one first.
     pub fn targets(&self) -> &[Target] {
         &self.targets
@@ -264,9 +272,9 @@ impl<'a> Job<'a> {
     pub fn time_one_tile(&self) -> Result<Duration> {
         let mut net = self.load()?;
         net.input().fill(0.0);
-        TileNet::run(&mut net)?;
+        net.run()?;
         let started = Instant::now();
-        TileNet::run(&mut net)?;
+        net.run()?;
         Ok(started.elapsed() / self.spec.batch as u32)
     }
 
@@ -291,6 +299,7 @@ impl<'a> Job<'a> {
         let tiles = Progress::new(progress, "tiles", self.spec.grid.len() as u64);
         let streamed = stream(&self.series, &mut net, &layers, each, &self.spec, &tiles, stop);
         tiles.finish();
+        let repeated = net.repeated();
         drop((net, layers));
         let streaming = tiles.elapsed();
         let mut report = streamed?;
@@ -311,6 +320,7 @@ impl<'a> Job<'a> {
         overviews.finish();
         Ok(JobReport {
             stream: report,
+            repeated,
             reads: self.series.stats(),
             summaries,
             elapsed: (streaming, overviews.elapsed()),
@@ -318,9 +328,14 @@ impl<'a> Job<'a> {
         })
     }
 
-    fn load(&self) -> Result<Session> {
+    fn load(&self) -> Result<Guard<'_, Session>> {
         let size = input_size(&self.spec.input, &self.spec.grid, self.spec.batch);
-        self.engine.compile(self.model, size, &[], None)
+        let loaded = self.loaded.lock().map(|mut loaded| std::mem::take(&mut *loaded)).unwrap_or_default();
+        let nets = match loaded.is_empty() {
+            true => load(&self.engine, self.model, size, self.depth)?,
+            false => loaded,
+        };
+        Ok(Guard::of(&self.engine, self.model, size, nets))
     }
 
     fn write_choices(&self, path: &Path, known: Vec<Choice>) -> Result<()> {
@@ -364,86 +379,6 @@ impl<'a> Job<'a> {
     }
 }
 
-/// An engine, and tiles with which it keeps to the memory.
-struct Fitted {
-    engine: Engine,
-    grid: TileGrid,
-    batch: usize,
-    plan: Memory,
-    precisions: Precisions,
-    budget: Budget,
-}
-
-/// The largest tiles with which an engine keeps to the memory.
-///
-/// # Errors
-/// `Limit` when even the smallest do not fit, `Usage` when neighbours share all of a tile.
-fn fitted(
-    options: &JobOptions,
-    model: &LoadedModel,
-    series: &Series,
-    layout: &InputLayout,
-    demand: &Demand,
-    shared: usize,
-    engine: Engine,
-) -> Result<Fitted> {
-    let mut refusal = None;
-    for (side, batched) in sizes(options.tile, shared, model.family().largest_tile) {
-        let grid = tile_grid(series.grid(), model, options.overlap, options.blend, side, shared)?;
-        let batch = if batched { batch(&grid) } else { 1 };
-        let compiled = engine.plan(model, input_size(layout, &grid, batch), &[])?;
-        let (plan, precisions) = (compiled.memory(), compiled.precisions());
-        let budget = budget(options, series, layout, &grid, batch, &plan, demand)?;
-        let least = series.least_cache(options.threads);
-        match budget.clone().with("decoded blocks", least).check() {
-            Ok(_) => return Ok(Fitted { engine, grid, batch, plan, precisions, budget }),
-            Err(e) => refusal = Some(e),
-        }
-    }
-    Err(refusal.unwrap_or_else(|| {
-        Error::usage(format!("neighbours share {shared} px; give a larger --tile or a smaller --overlap"))
-    }))
-}
-
-fn input_size(layout: &InputLayout, grid: &TileGrid, batch: usize) -> InputSize {
-    InputSize { batch, frames: layout.frames, height: grid.y.tile, width: grid.x.tile }
-}
-
-fn budget(
-    options: &JobOptions,
-    series: &Series,
-    layout: &InputLayout,
-    grid: &TileGrid,
-    batch: usize,
-    plan: &Memory,
-    demand: &Demand,
-) -> Result<Budget> {
-    let area = grid.x.tile * grid.y.tile;
-    let (frames, bands) = (series.frames().len(), series.bands().len());
-    let writers = options.threads.clamp(1, 4);
-    let readers = options.threads.min(frames) as u64;
-    let (mut compression, mut images) = (0, 0);
-    for target in &demand.targets {
-        let (thread, fixed, image) = target.memory()?;
-        compression += writers as u64 * thread + fixed;
-        images += image;
-    }
-    let sums = match demand.targets.is_empty() {
-        true => 0,
-        false => Accumulator::block_bytes(BLOCK, demand.bands) as u64,
-    };
-    Ok(Budget::new(options.memory)
-        .with("network weights", plan.params as u64)
-        .with("network activations", plan.per_session() as u64)
-        .with("tiles in flight", (batch as u64 + 1) * Slot::bytes(layout, area) as u64)
-        .with("dates of a tile", Reader::bytes(frames, bands, area) as u64)
-        .with("resampling", readers * series.scratch_bytes(grid.x.tile, grid.y.tile) as u64)
-        .with("unfinished blocks", (peak_blocks(grid, BLOCK) + writers + 1) as u64 * sums)
-        .with("detections", (grid.len() as u64).saturating_mul(demand.kept_per_tile as u64))
-        .with("whole image (PNG)", images)
-        .with("compression", compression))
-}
-
 /// A file beside the output, on its disk.
 fn beside(output: &Path, suffix: &str) -> PathBuf {
     let mut name = output.file_name().unwrap_or_default().to_os_string();
@@ -459,6 +394,15 @@ impl TileNet for Session {
 
     fn run(&mut self) -> Result<&[f32]> {
         self.compute()?;
+        Ok(self.output())
+    }
+
+    fn start(&mut self) -> Result<()> {
+        Session::start(self)
+    }
+
+    fn finish(&mut self) -> Result<&[f32]> {
+        self.wait()?;
         Ok(self.output())
     }
 }

@@ -1,6 +1,7 @@
 //! The stream itself: a reader thread, the network on the calling thread, writer threads; a free list of slots
 //! between the first two. The first error wins and stops everything.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, sync_channel, Receiver, Sender, SyncSender};
@@ -26,6 +27,28 @@ pub trait TileNet {
     /// # Errors
     /// What the device says.
     fn run(&mut self) -> Result<&[f32]>;
+
+    /// Runs that may be under way at once.
+    fn depth(&self) -> usize {
+        1
+    }
+
+    /// Starts a run on what lies in the input, which then is the next run's. As many as [`TileNet::depth`] may be
+    /// started and not finished.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn start(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Ends the run that was started first, with its result as of [`TileNet::run`].
+    ///
+    /// # Errors
+    /// What the device says.
+    fn finish(&mut self) -> Result<&[f32]> {
+        self.run()
+    }
 }
 
 /// One raster that is made of the blended tiles.
@@ -138,7 +161,7 @@ pub fn stream(
     let mut report = StreamReport::default();
     std::thread::scope(|scope| {
         let (free_in, free_out) = channel();
-        let slots = spec.slots.max(spec.batch).max(1);
+        let slots = spec.slots.max(net.depth() * spec.batch).max(1);
         let (ready_in, ready_out) = sync_channel(slots);
         let (done_in, done_out) = sync_channel(1);
         let (recycle_in, recycle_out) = channel();
@@ -259,18 +282,33 @@ fn run_all(
     let mut sums = Accumulator::new(&spec.grid, spec.bands, spec.block, tiles, &wanted, spec.scratch.clone())
         .with_borders(shared.borders.as_ref());
     let floats = spec.input.floats(spec.grid.x.tile * spec.grid.y.tile);
+    let named = |e: Error, tile: &Tile| e.while_doing(format!("tile {}", tile.input));
+    // Groups whose results are awaited.
+    let mut started: VecDeque<Vec<Slot>> = VecDeque::new();
     loop {
         // Blocks until a batch is full or the reader has left.
         let group: Vec<Slot> = ready.iter().take(spec.batch.max(1)).collect();
-        if group.is_empty() || !shared.going() {
+        if !shared.going() {
             break;
         }
-        let with_data = group.iter().filter(|slot| slot.any);
-        for (lane, slot) in net.input().chunks_exact_mut(floats).zip(with_data.clone()) {
-            lane.copy_from_slice(&slot.input);
+        let ended = group.is_empty();
+        if let Some(first) = group.iter().find(|slot| slot.any) {
+            for (lane, slot) in net.input().chunks_exact_mut(floats).zip(group.iter().filter(|slot| slot.any))
+            {
+                lane.copy_from_slice(&slot.input);
+            }
+            net.start().map_err(|e| named(e, &first.tile))?;
         }
+        if !ended {
+            started.push_back(group);
+        }
+        if started.len() < net.depth() && !ended {
+            continue;
+        }
+        let Some(group) = started.pop_front() else { break };
+        let with_data = group.iter().filter(|slot| slot.any);
         let values = match with_data.clone().next() {
-            Some(first) => net.run().map_err(|e| e.while_doing(format!("tile {}", first.tile.input)))?,
+            Some(first) => net.finish().map_err(|e| named(e, &first.tile))?,
             None => &[],
         };
         report.tiles += with_data.count();

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::Args;
 use crate::cli::print::{precisions, say};
+use crate::cli::report::repeated;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::models::InputSize;
-use crate::pipeline::{count_chips, run_chips, ChipJob, Progress, CHIP};
+use crate::pipeline::{count_chips, run_chips, ChipJob, Guard, Progress, CHIP};
 
 /// Runs the network over a folder of chips.
 ///
@@ -27,17 +28,19 @@ pub fn run(args: &Args, folder: &Path) -> Result<()> {
     let chips = count_chips(folder)?;
     let size = InputSize { batch: BATCH.min(chips), frames: input.default_frames, height: CHIP, width: CHIP };
     let engine = Engine::open(args.run.setup())?;
-    let mut net = engine.compile(&model, size, &[], Some(args.run.memory()))?;
+    let net = engine.compile(&model, size, &[], Some(args.run.memory()))?;
+    let ran = precisions(args.run.setup().precision, &net.plan().precisions());
     let side = net.output_shape().last().copied().unwrap_or(CHIP);
     let progress = Progress::new(args.run.progress(), "chips", chips as u64);
     let job = ChipJob { input: folder, output: &args.output, frames: size.frames, side, batch: size.batch };
+    let mut net = Guard::of(&engine, &model, size, vec![net]);
     let report = run_chips(&job, &mut net, &progress)?;
     progress.finish();
     if !args.talk.quiet {
         report.notes.iter().for_each(|note| eprintln!("swath: {note}"));
         let folder = args.output.display();
         say(&format!("{} chips, {} stitched grids in {folder}", report.chips, report.grids))?;
-        let ran = precisions(args.run.setup().precision, &net.plan().precisions());
+        repeated(net.repeated()).map_or(Ok(()), |line| say(&line))?;
         ran.map_or(Ok(()), |ran| say(&ran))?;
     }
     Ok(())
