@@ -18,6 +18,8 @@ use crate::world::{Call, Graph, World};
 const LEFT: i32 = 97;
 /// Distance between the handles of primary contexts.
 const CONTEXT: usize = 0x1000;
+/// The default stream.
+const DEFAULT: usize = 0;
 /// Alignment of pinned memory.
 const PAGE: usize = 4096;
 /// Most shared memory of a block that has not asked for more.
@@ -230,12 +232,13 @@ functions! {
     fn cuMemcpyHtoD_v2(to: u64, from: *const u8, bytes: usize) |w| {
         w.not_capturing()?;
         let (index, _) = w.current(here())?;
-        w.upload(index, to, host(from, bytes)?)
+        w.stage(index, to, host(from, bytes)?)
     };
     fn cuMemcpyDtoH_v2(to: *mut u8, from: u64, bytes: usize) |w| {
         w.not_capturing()?;
         let (index, _) = w.current(here())?;
         host(to, bytes)?;
+        w.arrive(index)?;
         w.download(index, from, std::slice::from_raw_parts_mut(to, bytes))
     };
     fn cuMemcpyHtoDAsync_v2(to: u64, from: *const u8, bytes: usize, stream: usize) |w| {
@@ -308,6 +311,10 @@ functions! {
     };
     fn cuStreamSynchronize(stream: usize) |w| {
         w.not_capturing()?;
+        if stream == DEFAULT {
+            let (index, _) = w.current(here())?;
+            return w.arrive(index);
+        }
         w.stream(here(), stream)?;
         w.drain(stream)
     };

@@ -21,6 +21,8 @@ pub struct Device {
     pub allocations: HashMap<u64, usize>,
     /// The error that its context ended with; every later call gives it.
     pub fault: Option<Status>,
+    /// Copies from pageable memory that have been taken and have not arrived: where to, and the bytes.
+    pub staged: Vec<(u64, Vec<u8>)>,
 }
 
 /// Recorded launches.
@@ -171,6 +173,22 @@ impl World {
             return Err(INVALID_VALUE);
         }
         device.memory.free(address).map_err(|_| INVALID_VALUE)
+    }
+
+    /// Takes bytes from pageable memory; they arrive when somebody waits for the default stream.
+    pub fn stage(&mut self, index: usize, to: u64, bytes: &[u8]) -> Outcome {
+        self.arrive(index)?;
+        self.devices[index].staged.push((to, bytes.to_vec()));
+        match self.settings.early {
+            true => self.arrive(index),
+            false => Ok(()),
+        }
+    }
+
+    /// Does what the default stream has to do.
+    pub fn arrive(&mut self, index: usize) -> Outcome {
+        let staged = std::mem::take(&mut self.devices[index].staged);
+        staged.iter().try_for_each(|(to, bytes)| self.upload(index, *to, bytes))
     }
 
     /// Copies bytes to a GPU.

@@ -171,6 +171,29 @@ fn an_event_that_is_missing_shows() {
 }
 
 #[test]
+fn pageable_memory_arrives_when_the_default_stream_is_waited_for() {
+    for wait in [false, true] {
+        let s = Setup::new(c"");
+        let [stream, _] = s.streams;
+        let bytes = [7u32; WORDS];
+        // SAFETY: handles are alive, and the bytes are as many.
+        unsafe {
+            ok(cuMemcpyHtoD_v2(s.device, bytes.as_ptr().cast(), BYTES));
+            if wait {
+                ok(cuStreamSynchronize(0));
+            }
+            ok(s.increment(stream, 1));
+            ok(s.down(stream));
+            assert_eq!(cuStreamSynchronize(stream), if wait { 0 } else { 700 });
+        }
+        if wait {
+            assert_eq!(s.first(), 8);
+            s.end();
+        }
+    }
+}
+
+#[test]
 fn a_graph_repeats_what_was_captured() {
     let s = Setup::new(c"");
     let [stream, other] = s.streams;
@@ -257,7 +280,8 @@ fn arguments_are_checked() {
         assert_eq!(launch(0, 32, 0, &mut params), 1);
         assert_eq!(launch(1, 32, 49 << 10, &mut params), 1);
         assert_eq!(launch(1, 32, 0, &mut params), 1, "null for a parameter");
-        assert_eq!(cuMemcpyHtoD_v2(s.device, s.host.cast(), BYTES + 4), 700, "past the end");
+        ok(cuMemcpyHtoD_v2(s.device, s.host.cast(), BYTES + 4));
+        assert_eq!(cuStreamSynchronize(0), 700, "past the end");
         let there = std::thread::spawn(|| {
             let mut address = 0;
             cuMemAlloc_v2(&mut address, 8)

@@ -118,8 +118,14 @@ impl Context {
 
     pub fn write(&self, address: u64, bytes: &[u8]) -> Result<()> {
         self.enter()?;
-        // SAFETY: the caller's address lies in memory of at least that size; the copy is synchronous.
-        unsafe { result::memcpy_htod_sync(address, bytes) }.map_err(|e| self.failed(e))
+        // The call returns when the bytes have been taken from pageable memory; only the default stream knows when
+        // they have arrived.
+        let default = std::ptr::null_mut();
+        // SAFETY: the caller's address lies in memory of at least that size.
+        let copied = unsafe {
+            result::memcpy_htod_sync(address, bytes).and_then(|()| result::stream::synchronize(default))
+        };
+        copied.map_err(|e| self.failed(e))
     }
 
     pub fn read(&self, address: u64, bytes: &mut [u8]) -> Result<()> {
