@@ -125,7 +125,8 @@ fn head(index: usize, kind: models::HeadKind, task: models::Task) -> models::Hea
     let exclusive = matches!(task, models::Task::Segment | models::Task::Classification);
     let categories = (0..kind.outputs()).map(|k| format!("c{k}")).collect();
     let (scope, name) = (format!("heads.{index}"), String::new());
-    models::Head { index, scope, kind, task, name, categories, exclusive }
+    let anchors = models::ANCHORS.to_vec();
+    models::Head { index, scope, kind, task, name, categories, exclusive, anchors }
 }
 
 fn bare(prefix: &str, backbone: models::Backbone) -> models::Satlas {

@@ -26,6 +26,7 @@ pub use resnet::{ResNet, ResNetLayer};
 pub use rrdbnet::RrdbNet;
 pub use satlas::{
     known_task, Aggregation, Backbone, Colour, Fpn, Head, HeadKind, KnownTask, Satlas, Task, Upsample,
+    ANCHORS,
 };
 pub use spec::{Band, Frames, InputSpec, OutputSpec, Overlap, Scaling, LANDSAT_BANDS};
 pub use srcnn::Srcnn;

@@ -94,6 +94,7 @@ mod tests {
             name: name.into(),
             categories: categories.iter().map(|c| c.to_string()).collect(),
             exclusive: task == Task::Segment,
+            anchors: Vec::new(),
         };
         Legend::of(&head).unwrap()
     }

@@ -1,8 +1,11 @@
 //! Networks of the reference's package for backbones: its own names for pyramid, enlargement and head.
 
+use std::path::Path;
+
 use swath::engine::{forward, DevicePick, Engine, LoadedModel, ModelOptions};
 use swath::models::{
     smallest_graph, Aggregation, Backbone, Fpn, Head, HeadKind, Satlas, Swin, SwinStage, Task, Upsample,
+    ANCHORS,
 };
 use swath::util::npy;
 
@@ -10,7 +13,7 @@ use crate::fixtures::{fixtures, Fixture};
 use crate::weights;
 
 /// The small network of the cases; `depth` is how many wrappers its backbone has.
-fn network(depth: usize, head: Option<(HeadKind, Task)>) -> Satlas {
+pub fn network(depth: usize, head: Option<(HeadKind, Task)>) -> Satlas {
     let stage =
         |s: usize| SwinStage { width: 16 << s, heads: 1 << s, depth: 2, hidden: 64 << s, bias_hidden: 512 };
     let swin = Swin { v2: true, channels: 3, window: 8, stages: (0..4).map(stage).collect() };
@@ -24,6 +27,7 @@ fn network(depth: usize, head: Option<(HeadKind, Task)>) -> Satlas {
         name: String::new(),
         categories: Vec::new(),
         exclusive: false,
+        anchors: ANCHORS.to_vec(),
     });
     Satlas {
         backbone_prefix: "backbone.".repeat(depth),
@@ -38,14 +42,19 @@ fn network(depth: usize, head: Option<(HeadKind, Task)>) -> Satlas {
     }
 }
 
-/// Runs a case from a file of the network's names.
-fn run(fixture: &Fixture, network: &Satlas, tasks: Option<&str>) -> Vec<(String, npy::Array)> {
+/// Writes weights by the formula under the network's names.
+pub fn write(network: &Satlas, salt: &str, file: &Path) {
     let graph = smallest_graph(network).unwrap();
     let keys: Vec<(String, Vec<usize>)> =
         graph.params().map(|(name, value)| (name.to_string(), value.spec.shape.to_vec())).collect();
+    weights::write(file, salt, &keys, |_, values| values);
+}
+
+/// Runs a case from a file of the network's names.
+fn run(fixture: &Fixture, network: &Satlas, tasks: Option<&str>) -> Vec<(String, npy::Array)> {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("weights.pth");
-    weights::write(&file, fixture.salt(), &keys, |_, values| values);
+    write(network, fixture.salt(), &file);
     let set: Vec<_> = tasks.iter().map(|tasks| ("tasks".to_string(), tasks.to_string())).collect();
     let model = LoadedModel::open(&file, ModelOptions { set: &set, ..ModelOptions::default() }).unwrap();
     let input = npy::read_image(&fixture.folder.join("input.npy")).unwrap();

@@ -67,19 +67,23 @@ fn evaluate_block(fixture: &Fixture, net: &Swin, stage: &SwinStage, shifted: boo
 #[test]
 fn anchors_of_every_map() {
     let Some(fixture) = part("anchors") else { return };
-    let wanted = fixture.array("anchors_128x160.npy").unwrap();
-    let maps = [4usize, 8, 16, 32].map(|stride| ([128 / stride, 160 / stride], stride));
     let cells = [0, 1, 2, 3].map(|level| fixture.array(&format!("cell_{level}.npy")).unwrap());
-    let got =
-        evaluate(&[array(&[1, wanted.shape[0], 4], wanted.data.clone())], &MemoryStore::new(), |b, x| {
-            let of_map = |(level, (map, stride)): (usize, &([usize; 2], usize))| {
+    // Maps of an image, and of one of 740 pixels that is padded.
+    let whole = [4, 8, 16, 32].map(|stride| [128 / stride, 160 / stride]);
+    let padded = [185, 93, 47, 24].map(|side| [side; 2]);
+    for (maps, file, every) in [(whole, "anchors_128x160", 1), (padded, "anchors_768x768_every97", 97)] {
+        let wanted = fixture.array(&format!("{file}.npy")).unwrap();
+        let got = evaluate(&[array(&[1], vec![0.0])], &MemoryStore::new(), |b, x| {
+            let constant = |level: usize| {
                 let cell = std::array::from_fn(|k| std::array::from_fn(|i| cells[level].data[4 * k + i]));
-                b.constant(Anchors { map: *map, stride: [*stride; 2], cell })
+                b.constant(Anchors { map: maps[level], stride: [4 << level; 2], cell })
             };
-            let all: Vec<Var<'_>> = maps.iter().enumerate().map(of_map).collect();
-            vec![all[0].concat(&all[1..], 1).scaled_add(-1.0, x[0])]
+            let all: Vec<Var<'_>> = (0..4).map(constant).collect();
+            vec![all[0].concat(&all[1..], 1).scale(1.0), x[0].scale(1.0)]
         });
-    assert!(got[0].data.iter().all(|&v| v == 0.0));
+        let kept: Vec<f32> = got[0].data.chunks(4).step_by(every).flatten().copied().collect();
+        assert!(kept == wanted.data, "{file}");
+    }
 }
 
 #[test]
@@ -157,6 +161,42 @@ fn boxes_are_pooled_out_of_a_pyramid() {
     let held = array(&[all, 4, 7, 7], got[0].data[..all * bins].to_vec());
     fixture.compare("pooled7", &held, &wanted, 1e-6);
     assert!(got[0].data[all * bins..].iter().all(|&v| v == 0.0));
+}
+
+/// Boxes of two images out of one map of a quarter of their side.
+#[test]
+fn boxes_are_pooled_out_of_one_map() {
+    let Some(fixture) = part("roi_align") else { return };
+    let file = |name: &str| fixture.array(&format!("{name}.npy")).unwrap();
+    let rois = file("rois");
+    let of_image = |image: usize| -> Vec<(usize, &[f32])> {
+        rois.data.chunks(5).enumerate().filter(|(_, roi)| roi[0] as usize == image).collect()
+    };
+    let images = [of_image(0), of_image(1)];
+    let most = images.iter().map(Vec::len).max().unwrap();
+    let mut rows = Vec::new();
+    for rois in &images {
+        rois.iter().for_each(|(_, roi)| rows.extend([&roi[1..], &[1.0, 0.0]].concat()));
+        (rois.len()..most).for_each(|_| rows.extend([0.0, 0.0, 0.0, 0.0, f32::NEG_INFINITY, 0.0]));
+    }
+    let inputs = [array(&[2, most, 6], rows), file("feat")];
+    for size in [7, 14] {
+        let got = evaluate(&inputs, &MemoryStore::new(), |_, x| {
+            vec![x[0].roi_align(&x[1..], RoiAlign { size, samples: 2, image: [80, 120] })]
+        });
+        let wanted = file(&format!("out{size}_s025_r2"));
+        let bins = 3 * size * size;
+        let mut compared = 0;
+        for (image, rois) in images.iter().enumerate() {
+            for (k, (at, _)) in rois.iter().enumerate() {
+                let part =
+                    |array: &Array, k: usize| self::array(&[bins], array.data[k * bins..][..bins].to_vec());
+                fixture.compare("roi", &part(&got[0], image * most + k), &part(&wanted, *at), 1e-6);
+                compared += 1;
+            }
+        }
+        assert_eq!(compared, rois.shape[0]);
+    }
 }
 
 #[test]

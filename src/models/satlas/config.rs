@@ -24,7 +24,8 @@ pub fn read(root: &Value, options: &mut Options) -> bool {
     if backbone.is_none() && model.get("Heads").is_none() {
         return false;
     }
-    options.put("type", "multihead4", Origin::Yml);
+    let kind = model.get("Name").and_then(Value::as_str).filter(|name| *name == "classify");
+    options.put("type", kind.unwrap_or("multihead4"), Origin::Yml);
     if let Some(backbone) = backbone {
         self::backbone(backbone, options);
     }
@@ -78,6 +79,16 @@ fn heads(heads: &[Value], tasks: &[Value], options: &mut Options) {
     let losses: Vec<String> = heads.iter().map(|head| text(head.get("Loss"))).collect();
     if losses.iter().any(|loss| !loss.is_empty()) {
         options.put("losses", losses.join(","), Origin::Yml);
+    }
+    // One side per map; a list of several has no place in the published networks.
+    let side = |map: &Value| map.as_sequence().and_then(|sides| sides.first()).unwrap_or(map).as_f64();
+    let anchors = |head: &Value| {
+        let sides = list(head, "AnchorSizes").iter().filter_map(side).map(|side| side.to_string());
+        sides.collect::<Vec<_>>().join(",")
+    };
+    let anchors: Vec<String> = heads.iter().map(anchors).collect();
+    if anchors.iter().any(|sides| !sides.is_empty()) {
+        options.put("anchors", anchors.join(";"), Origin::Yml);
     }
     // A task is named, as one of the built-in ones, or spelt out.
     let spelt = |task: &Value| -> (String, String) {

@@ -3,13 +3,12 @@
 
 use super::super::build::MAX_DETECTIONS;
 use super::super::layers::{conv, linear};
+use crate::error::Error;
 use crate::graph::{Builder, Var};
 use crate::ops::{Anchors, BoxDecode, Conv2d, ConvTranspose2d, Nms, RoiAlign};
 
 /// Anchors and the region of an image are measured in multiples of this.
 const PADDING: usize = 32;
-/// Side of the finest map's anchors; each coarser map's are twice as large.
-const FINEST_ANCHOR: f64 = 32.0;
 /// Heights over widths of a cell's anchors.
 const ASPECTS: [f64; 3] = [0.5, 1.0, 2.0];
 /// Anchors that go on per map, and proposals per image.
@@ -35,17 +34,18 @@ pub struct Detections<'b> {
     pub masks: Option<Var<'b>>,
 }
 
-/// Detections in images of `size` (rows, columns) whose pyramid is `maps`, finest first. Parameters are
-/// asked for within the current scope.
+/// Detections in images of `size` (rows, columns) whose pyramid is `maps`, finest first, each with anchors of one
+/// side. Parameters are asked for within the current scope.
 pub fn build<'b>(
     b: &'b Builder,
     maps: &[Var<'b>],
     size: [usize; 2],
     classes: usize,
     masks: bool,
+    anchors: &[f64],
 ) -> Option<Detections<'b>> {
     let size = size.map(|extent| extent.next_multiple_of(PADDING));
-    let proposals = proposals(b, maps, size)?;
+    let proposals = proposals(b, maps, size, anchors)?;
     let _scope = b.scope("roi_heads");
     let pooled = proposals.roi_align(maps, RoiAlign { size: 7, samples: SAMPLES, image: size });
     let flat: usize = pooled.shape().iter().skip(1).product();
@@ -60,9 +60,13 @@ pub fn build<'b>(
 }
 
 /// The best anchors of each map, moved, (n, 2000, 6).
-fn proposals<'b>(b: &'b Builder, maps: &[Var<'b>], size: [usize; 2]) -> Option<Var<'b>> {
+fn proposals<'b>(b: &'b Builder, maps: &[Var<'b>], size: [usize; 2], anchors: &[f64]) -> Option<Var<'b>> {
     let _scope = b.scope("rpn.head");
-    let of_map = |(level, &map): (usize, &Var<'b>)| {
+    if anchors.len() != maps.len() {
+        b.fail(Error::usage(format!("{} sides of anchors for {} maps", anchors.len(), maps.len())));
+        return None;
+    }
+    let of_map = |(level, (&map, &side)): (usize, (&Var<'b>, &f64))| {
         let [n, h, w] = [0, 2, 3].map(|axis| map.dim(axis));
         let count = ASPECTS.len();
         let x = conv(b, "conv.0.0", map, map.dim(1), 3, Conv2d::same(3)).relu();
@@ -72,19 +76,18 @@ fn proposals<'b>(b: &'b Builder, maps: &[Var<'b>], size: [usize; 2]) -> Option<V
         let deltas = deltas.reshape(&[n, count, 4, h, w]).permute(&[0, 3, 4, 1, 2]);
         let deltas = deltas.reshape(&[n, h * w * count, 4]).gather(best);
         let stride = [size[0] / h.max(1), size[1] / w.max(1)];
-        let anchors = b.constant(Anchors { map: [h, w], stride, cell: cell(level) }).gather(best);
+        let anchors = b.constant(Anchors { map: [h, w], stride, cell: cell(side) }).gather(best);
         let decode = BoxDecode { first: 0, label: level, weights: [1.0; 4], size };
         anchors.box_decode(deltas, best.slice(2, 0..1).sigmoid(), decode)
     };
-    let rows: Vec<Var<'b>> = maps.iter().enumerate().map(of_map).collect();
+    let rows: Vec<Var<'b>> = maps.iter().zip(anchors).enumerate().map(of_map).collect();
     let (first, others) = rows.split_first()?;
     Some(first.concat(others, 1).nms(PROPOSAL_NMS))
 }
 
-/// A cell's anchors on a map, rounded to whole pixels.
-fn cell(level: usize) -> [[f32; 4]; ASPECTS.len()] {
+/// A cell's anchors of a side, rounded to whole pixels.
+fn cell(side: f64) -> [[f32; 4]; ASPECTS.len()] {
     ASPECTS.map(|aspect| {
-        let side = FINEST_ANCHOR * 2f64.powi(level as i32);
         let [w, h] = [side / aspect.sqrt(), side * aspect.sqrt()];
         let half = |side: f64| (side / 2.0).round_ties_even() as f32;
         [-half(w), -half(h), half(w), half(h)]
@@ -112,8 +115,8 @@ mod tests {
 
     #[test]
     fn anchors_are_whole_pixels() {
-        assert_eq!(cell(0)[0], [-23.0, -11.0, 23.0, 11.0]);
-        assert_eq!(cell(1)[2], [-23.0, -45.0, 23.0, 45.0]);
-        assert_eq!(cell(3)[1], [-128.0, -128.0, 128.0, 128.0]);
+        assert_eq!(cell(32.0)[0], [-23.0, -11.0, 23.0, 11.0]);
+        assert_eq!(cell(64.0)[2], [-23.0, -45.0, 23.0, 45.0]);
+        assert_eq!(cell(256.0)[1], [-128.0, -128.0, 128.0, 128.0]);
     }
 }

@@ -12,6 +12,9 @@ use crate::weights::Names;
 /// The factor between a regression's raw number and its result: a byte's range.
 const REGRESS_SCALE: f32 = 255.0;
 
+/// Sides of a detector's anchors where nobody says.
+pub const ANCHORS: [f64; 4] = [32.0, 64.0, 128.0, 256.0];
+
 /// Scope of the one head in files of the reference's package for backbones.
 pub const PACKAGE_SCOPE: &str = "head";
 
@@ -32,6 +35,8 @@ pub struct Head {
     pub categories: Vec<String>,
     /// Whether its probabilities sum to one.
     pub exclusive: bool,
+    /// Sides of a detector's anchors, finest map first.
+    pub anchors: Vec<f64>,
 }
 
 /// The layers of a head.
@@ -62,6 +67,15 @@ pub enum HeadKind {
         classes: usize,
         /// Whether it gives masks.
         masks: bool,
+    },
+    /// Some of the outputs of the backbone's own classifier.
+    Classifier {
+        /// The first of them.
+        first: usize,
+        /// Classes.
+        outputs: usize,
+        /// All outputs of the classifier.
+        total: usize,
     },
 }
 
@@ -95,7 +109,10 @@ impl HeadKind {
     /// Number of classes or values.
     pub fn outputs(&self) -> usize {
         match *self {
-            Self::Dense { outputs, .. } | Self::Largest { outputs, .. } | Self::Mean { outputs } => outputs,
+            Self::Dense { outputs, .. }
+            | Self::Largest { outputs, .. }
+            | Self::Mean { outputs }
+            | Self::Classifier { outputs, .. } => outputs,
             Self::Detector { classes, .. } => classes,
         }
     }
@@ -106,7 +123,7 @@ impl HeadKind {
             Self::Dense { outputs, .. } => {
                 matches!(task, Task::Segment | Task::BinSegment) || task == Task::Regress && *outputs == 1
             }
-            Self::Largest { .. } | Self::Mean { .. } => {
+            Self::Largest { .. } | Self::Mean { .. } | Self::Classifier { .. } => {
                 matches!(task, Task::Classification | Task::MultiLabel)
             }
             Self::Detector { masks, .. } => task == if *masks { Task::Instance } else { Task::Detect },
@@ -118,37 +135,79 @@ impl HeadKind {
         match self {
             Self::Dense { outputs: 1, .. } => Task::BinSegment,
             Self::Dense { .. } => Task::Segment,
-            Self::Largest { .. } | Self::Mean { .. } => Task::Classification,
+            Self::Largest { .. } | Self::Mean { .. } | Self::Classifier { .. } => Task::Classification,
             Self::Detector { masks: true, .. } => Task::Instance,
             Self::Detector { masks: false, .. } => Task::Detect,
         }
     }
 }
 
-/// Heads by the scopes of their parameters, with tasks by options, by the published models, or guessed.
+/// A head's place in configurations, its layers, and the scope of their parameters.
+type Placed = (usize, HeadKind, String);
+
+/// The heads whose parameters lie under the scopes.
 ///
 /// # Errors
-/// `Weights` for shapes that no head has, `Usage` for options that do not fit.
-pub fn configure(
-    names: &Names,
-    scopes: Vec<(usize, String)>,
-    options: &Options,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<Head>> {
-    let mut kinds = Vec::new();
-    for (index, scope) in scopes {
+/// `Weights` for shapes that no head has.
+pub fn placed(names: &Names, scopes: Vec<(usize, String)>) -> Result<Vec<Placed>> {
+    let kind = |(index, scope): (usize, String)| {
         let kind = HeadKind::configure(names, &scope)?;
         let kind = kind.ok_or_else(|| Error::weights(format!("{scope} is no head known here")))?;
-        kinds.push((index, kind, scope));
+        Ok((index, kind, scope))
+    };
+    scopes.into_iter().map(kind).collect()
+}
+
+/// The outputs of a backbone's classifier, shared out to the tasks that options tell: as many to each as it has
+/// categories, in their order.
+///
+/// # Errors
+/// `Weights` when the categories are not as many as the outputs.
+pub fn classifiers(total: usize, scope: &str, options: &Options) -> Result<Vec<Placed>> {
+    let split = |key: &str, separator: char| -> Vec<String> {
+        options.text(key).into_iter().flat_map(|text| text.split(separator)).map(str::to_string).collect()
+    };
+    let (tasks, categories) = (split("tasks", ','), split("categories", ';'));
+    let count = |(k, task): (usize, &String)| {
+        let listed = categories.get(k).into_iter().flat_map(|c| c.split(','));
+        match listed.filter(|c| !c.trim().is_empty()).count() {
+            0 => tasks::known(task.trim()).map_or(0, |known| known.categories.len()),
+            n => n,
+        }
+    };
+    let counts: Vec<usize> = tasks.iter().enumerate().map(count).collect();
+    let counts = if counts.iter().all(|n| *n == 0) { vec![total] } else { counts };
+    if counts.iter().sum::<usize>() != total || counts.contains(&0) {
+        let told: Vec<String> = tasks.iter().zip(&counts).map(|(task, n)| format!("{task} {n}")).collect();
+        return Err(Error::weights(format!(
+            "the classifier has {total} outputs, the tasks' categories are {}",
+            told.join(", ")
+        )));
     }
+    let mut first = 0;
+    let kind = |(index, outputs): (usize, usize)| {
+        first += outputs;
+        (index, HeadKind::Classifier { first: first - outputs, outputs, total }, scope.to_string())
+    };
+    Ok(counts.into_iter().enumerate().map(kind).collect())
+}
+
+/// Heads with tasks by options, by the published models, or guessed.
+///
+/// # Errors
+/// `Usage` for options that do not fit, all that is wrong at once.
+pub fn configure(kinds: Vec<Placed>, options: &Options, warnings: &mut Vec<String>) -> Result<Vec<Head>> {
     let count = kinds.last().map_or(0, |(index, ..)| index + 1);
     let told = told(options, "tasks", ',', count, warnings)?;
     let losses = self::told(options, "losses", ',', count, warnings)?;
     let categories = self::told(options, "categories", ';', count, warnings)?;
-    let published = if told.is_empty() { published(&kinds) } else { &[] };
+    let anchors = self::told(options, "anchors", ';', count, warnings)?;
+    warnings.extend(missing(&kinds, &told));
+    let mut wrong = Vec::new();
+    let guessed = if told.is_empty() { published(&kinds) } else { &[] };
     let mut heads = Vec::with_capacity(kinds.len());
     for (k, kind, scope) in kinds {
-        let said = told.get(k).map(String::as_str).or_else(|| published.get(k).copied()).unwrap_or("");
+        let said = told.get(k).map(String::as_str).or_else(|| guessed.get(k).copied()).unwrap_or("");
         // Kinds of tasks have names of their own, one of which is also a task's.
         let fits = |known: &&tasks::Known| {
             let named = Task::named(said).is_none() || known.categories.len() == kind.outputs();
@@ -158,7 +217,8 @@ pub fn configure(
         let task = match known.map(|known| known.task).or_else(|| Task::named(said)) {
             Some(task) if kind.serves(task) => task,
             Some(_) => {
-                return Err(Error::usage(format!("task {said} for {scope}, whose layers are {kind:?}")));
+                wrong.push(format!("task {said} for {scope}, whose layers are {kind:?}"));
+                kind.likely()
             }
             None => {
                 let likely = kind.likely();
@@ -202,9 +262,46 @@ pub fn configure(
                 Task::BinSegment if loss.is_empty() => packaged && outputs > 1,
                 _ => loss == "cross_entropy",
             },
+            anchors: match anchors.get(k).map_or("", String::as_str) {
+                "" => ANCHORS.to_vec(),
+                told => sides(told)?,
+            },
         });
     }
-    Ok(heads)
+    match wrong.is_empty() {
+        true => Ok(heads),
+        false => {
+            let hint = published(&kinds_of(&heads));
+            let hint = match hint.is_empty() {
+                true => String::new(),
+                false => format!("; the weights' heads are those of {}", hint.join(", ")),
+            };
+            Err(Error::usage(format!("heads and tasks do not fit: {}{hint}", wrong.join("; "))))
+        }
+    }
+}
+
+/// Tasks of heads that the file lacks.
+fn missing(kinds: &[Placed], told: &[String]) -> Option<String> {
+    let without =
+        |(k, task): &(usize, &String)| !task.is_empty() && !kinds.iter().any(|(index, ..)| index == k);
+    let names: Vec<String> =
+        told.iter().enumerate().filter(without).map(|(k, task)| format!("heads.{k} ({task})")).collect();
+    let some = !names.is_empty() && !kinds.is_empty();
+    some.then(|| format!("no tensors of {}; left out", names.join(", ")))
+}
+
+fn kinds_of(heads: &[Head]) -> Vec<Placed> {
+    heads.iter().map(|head| (head.index, head.kind.clone(), head.scope.clone())).collect()
+}
+
+/// Sides of anchors, finest map first.
+fn sides(text: &str) -> Result<Vec<f64>> {
+    let side = |word: &str| word.trim().parse().ok().filter(|side: &f64| (1.0..=65536.0).contains(side));
+    let sides: Option<Vec<f64>> = text.split(',').map(side).collect();
+    sides.ok_or_else(|| {
+        Error::usage(format!("anchors={text} are no sides from 1 to 65536, as in 32,64,128,256"))
+    })
 }
 
 /// Tasks of the published model that has just these heads; none unless there is exactly one.
@@ -277,13 +374,18 @@ impl Head {
                 linear(b, "extra", pixels(convolved(b, first, layers)).max(2), outputs)
             }
             HeadKind::Mean { outputs } => linear(b, "layer", pixels(last).mean(2), outputs),
-            HeadKind::Detector { .. } => return None,
+            HeadKind::Detector { .. } | HeadKind::Classifier { .. } => return None,
         };
-        Some(match self.task {
+        Some(self.result(y))
+    }
+
+    /// What the task makes of the last layer's numbers.
+    pub fn result<'b>(&self, y: Var<'b>) -> Var<'b> {
+        match self.task {
             Task::Regress => y.scale(REGRESS_SCALE).reshape(&[y.dim(0), y.dim(2), y.dim(3)]),
             _ if self.exclusive => y.softmax(1),
             _ => y.sigmoid(),
-        })
+        }
     }
 }
 
@@ -293,6 +395,6 @@ fn convolved<'b>(b: &'b Builder, x: Var<'b>, layers: usize) -> Var<'b> {
 }
 
 /// An image batch with its pixels along one axis.
-fn pixels(x: Var<'_>) -> Var<'_> {
+pub fn pixels(x: Var<'_>) -> Var<'_> {
     x.reshape(&[x.dim(0), x.dim(1), x.dim(2) * x.dim(3)])
 }

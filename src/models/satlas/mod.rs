@@ -13,7 +13,7 @@ mod tasks;
 pub use aggregation::Aggregation;
 pub use colours::Colour;
 pub use config::read as read_config;
-pub use heads::{Head, HeadKind};
+pub use heads::{Head, HeadKind, ANCHORS};
 pub use neck::{Fpn, Upsample};
 pub use tasks::{known as known_task, Known as KnownTask, Task};
 
@@ -22,6 +22,7 @@ use std::collections::BTreeSet;
 use super::bands::frame_bands;
 use super::build::{DETECTIONS, MASKS};
 use super::family::{Family, Network, Outputs};
+use super::layers::{layer_norm, linear};
 use super::options::Options;
 use super::resnet::ResNet;
 use super::spec::{Frames, InputSpec, OutputSpec, Overlap, LANDSAT_BANDS};
@@ -34,7 +35,7 @@ use crate::weights::{Names, Rename};
 pub const FAMILY: Family = Family {
     id: "satlas",
     title: "Satlas backbone with pyramid and heads",
-    types: &["multihead4"],
+    types: &["multihead4", CLASSIFY],
     detect: |names| backbone_prefix(names).is_some(),
     renames: &[
         Rename {
@@ -66,6 +67,7 @@ pub const FAMILY: Family = Family {
         "tasks",
         "losses",
         "categories",
+        "anchors",
     ],
     overlap: Overlap::Pixels(64),
     repeats_pixels: true,
@@ -80,6 +82,9 @@ const BANDS: &[&[&str]] =
 
 /// Sides of results for each pixel, and of a backbone's finest map's pixels, are multiples of this.
 const PATCH: usize = 4;
+
+/// Type of the networks that classify whole images by their backbone alone.
+const CLASSIFY: &str = "classify";
 
 /// Most images of one input that no group limits.
 const MAX_IMAGES: usize = 64;
@@ -112,6 +117,25 @@ impl Backbone {
         match self {
             Self::Swin(_) => Swin::is_unused(name),
             Self::ResNet(_) => ResNet::is_unused(name),
+        }
+    }
+
+    /// Name of the weight of its own classifier.
+    fn classifier(&self) -> &'static str {
+        match self {
+            Self::Swin(_) => "head.weight",
+            Self::ResNet(_) => "fc.weight",
+        }
+    }
+
+    /// Scores of its own classes, (n, classes), from its coarsest map.
+    fn classify<'b>(&self, b: &'b Builder, map: Var<'b>, classes: usize) -> Var<'b> {
+        match self {
+            Self::Swin(_) => {
+                let tokens = layer_norm(b, "norm", map.permute(&[0, 2, 3, 1]));
+                linear(b, "head", heads::pixels(tokens.permute(&[0, 3, 1, 2])).mean(2), classes)
+            }
+            Self::ResNet(_) => linear(b, "fc", heads::pixels(map).mean(2), classes),
         }
     }
 }
@@ -179,7 +203,14 @@ impl Satlas {
         let aggregation = Aggregation::configure(names, layers, options.text("aggregation"))?;
         let groups = groups(options)?;
         let listed = groups.iter().flatten().max().map_or(1, |most| most + 1);
-        let heads = heads::configure(names, head_scopes(names), options, warnings)?;
+        let placed = match options.text("type") {
+            Some(CLASSIFY) => {
+                let classes = names.extent(&format!("{prefix}{}", backbone.classifier()), 0)?;
+                heads::classifiers(classes, scope_of(&prefix), options)?
+            }
+            _ => heads::placed(names, head_scopes(names))?,
+        };
+        let heads = heads::configure(placed, options, warnings)?;
         let images = match options.count("n_s2_images")? {
             _ if !groups.is_empty() => listed,
             Some(told) => told,
@@ -307,6 +338,9 @@ impl Network for Satlas {
         if let Some((_, fpn)) = &self.fpn {
             config.push(("prepend", fpn.keeps.to_string()));
         }
+        if self.heads.iter().any(|head| matches!(head.kind, HeadKind::Classifier { .. })) {
+            config.push(("type", CLASSIFY.to_string()));
+        }
         if !self.heads.is_empty() {
             let count = self.heads.last().map_or(0, |head| head.index + 1);
             let each = |text: &dyn Fn(&Head) -> String| -> Vec<String> {
@@ -325,6 +359,11 @@ impl Network for Satlas {
             };
             config.push(("losses", each(&loss).join(",")));
             config.push(("categories", each(&|head: &Head| head.categories.join(",")).join(";")));
+            if self.heads.iter().any(|head| head.anchors != heads::ANCHORS) {
+                let sides =
+                    |head: &Head| head.anchors.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+                config.push(("anchors", each(&sides).join(";")));
+            }
         }
         config
     }
@@ -372,14 +411,27 @@ impl Network for Satlas {
             }
         }
         let mut outputs = Vec::new();
+        let mut scores: Option<Var<'b>> = None;
         for head in &self.heads {
             let _scope = b.scope(&head.scope);
             let name = format!("head{}", head.index);
-            let HeadKind::Detector { classes, masks } = head.kind else {
-                outputs.extend(head.build(b, &neck).map(|y| (name, y)));
-                continue;
+            let (classes, masks) = match head.kind {
+                HeadKind::Detector { classes, masks } => (classes, masks),
+                HeadKind::Classifier { first, outputs: classes, total } => {
+                    let all = maps.last().map(|map| {
+                        let _backbone = b.root_scope(scope_of(&self.backbone_prefix));
+                        *scores.get_or_insert_with(|| self.backbone.classify(b, *map, total))
+                    });
+                    outputs.extend(all.map(|y| (name, head.result(y.slice(1, first..first + classes)))));
+                    continue;
+                }
+                _ => {
+                    outputs.extend(head.build(b, &neck).map(|y| (name, y)));
+                    continue;
+                }
             };
-            let found = detector::build(b, &pyramid, [x.dim(2), x.dim(3)], classes, masks);
+            let size = [x.dim(2), x.dim(3)];
+            let found = detector::build(b, &pyramid, size, classes, masks, &head.anchors);
             outputs.extend(found.iter().map(|found| (format!("{name}{DETECTIONS}"), found.rows)));
             outputs.extend(found.and_then(|found| found.masks).map(|y| (format!("{name}{MASKS}"), y)));
         }
