@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 const COMMANDS: &[&[&str]] = &[
     &[],
     &["upscale"],
+    &["evaluate"],
     &["forward"],
     &["info"],
     &["demo"],

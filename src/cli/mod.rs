@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod detect;
 mod doctor;
+mod evaluate;
 mod exit;
 mod flags;
 mod forward;
@@ -49,6 +50,7 @@ enum Command {
     Detect(Box<detect::Args>),
     Segment(Box<segment::Args>),
     Regress(Box<regress::Args>),
+    Evaluate(Box<evaluate::Args>),
     Doctor(doctor::Args),
     Check(check::Args),
     Profile(profile::Args),
@@ -90,6 +92,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Detect(args) => detect::run(&args),
         Command::Segment(args) => segment::run(&args),
         Command::Regress(args) => regress::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Profile(args) => profile::run(&args),

@@ -16,7 +16,7 @@ const BACKGROUND_UNKNOWN: &[&str] =
 
 /// Bounds of what a configuration may ask for.
 const MAX_CHANNELS: usize = 1 << 10;
-const MAX_CHIP: usize = 1 << 14;
+const MAX_CHIP: usize = 1 << 13;
 const MAX_IMAGES: usize = 1 << 8;
 const MAX_TASKS: usize = 1 << 8;
 const MAX_CATEGORIES: usize = 1 << 12;

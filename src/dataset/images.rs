@@ -48,7 +48,10 @@ pub fn read_images(folder: &Path, config: &DatasetConfig) -> Result<Images> {
     }
     match stack {
         Some(stack) => Ok(Images { names, stack, notes }),
-        None => Err(Error::format("not one readable image").in_file(folder)),
+        None => {
+            let why = notes.first().map_or("no channel has a file", String::as_str);
+            Err(Error::format(format!("not one readable image: {why}")).in_file(folder))
+        }
     }
 }
 

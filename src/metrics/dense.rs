@@ -138,7 +138,8 @@ impl ClassMaps {
     /// class.
     pub fn add(&mut self, labels: &[u8], known: &[bool], probabilities: &[f32]) {
         let pixels = labels.len();
-        if pixels == 0 || known.len() != pixels || probabilities.len() < pixels * self.curves.len() {
+        let all = pixels * self.curves.len();
+        if all == 0 || known.len() != pixels || probabilities.len() < all {
             return;
         }
         let planes: Vec<&[f32]> = probabilities.chunks_exact(pixels).take(self.curves.len()).collect();

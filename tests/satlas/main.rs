@@ -3,10 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
+mod classify;
+mod dataset;
+mod dates;
+mod evaluate;
 mod fixtures;
 mod metrics;
+mod outputs;
 mod package;
 mod parts;
+mod published;
 mod weights;
 
 use fixtures::{fixtures, Fixture};
