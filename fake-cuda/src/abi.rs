@@ -22,9 +22,6 @@ const CONTEXT: usize = 0x1000;
 const DEFAULT: usize = 0;
 /// Alignment of pinned memory.
 const PAGE: usize = 4096;
-/// Most shared memory of a block that has not asked for more.
-const SHARED: usize = 48 << 10;
-
 static WORLD: Mutex<Option<World>> = Mutex::new(None);
 
 thread_local! {
@@ -190,6 +187,7 @@ functions! {
             18 => i32::from(w.settings.integrated),
             75 => (w.settings.capability / 10) as i32,
             76 => (w.settings.capability % 10) as i32,
+            97 => most_shared(w.settings.capability) as i32,
             _ => return Err(INVALID_VALUE),
         };
         put(out, value)
@@ -288,6 +286,23 @@ functions! {
         let handle = w.handle();
         w.functions.insert(handle, (module, function));
         put(out, handle)
+    };
+    fn cuFuncGetAttribute(out: *mut i32, attribute: u32, function: usize) |w| {
+        let (_, function) = w.functions.get(&function).ok_or(INVALID_HANDLE)?;
+        match attribute {
+            1 => put(out, function.entry.shared_bytes() as i32),
+            _ => Err(INVALID_VALUE),
+        }
+    };
+    fn cuFuncSetAttribute(function: usize, attribute: u32, value: i32) |w| {
+        let most = most_shared(w.settings.capability);
+        let (_, function) = w.functions.get_mut(&function).ok_or(INVALID_HANDLE)?;
+        let dynamic = usize::try_from(value).map_err(|_| INVALID_VALUE)?;
+        if attribute != 8 || function.entry.shared_bytes() + dynamic > most {
+            return Err(INVALID_VALUE);
+        }
+        function.dynamic = dynamic;
+        Ok(())
     };
     fn cuModuleUnload(module: usize) |w| {
         w.current(here())?;
@@ -393,7 +408,7 @@ functions! {
         let threads = u64::from(bx) * u64::from(by) * u64::from(bz);
         let fits = (1..=1024).contains(&threads) && bz <= 64 && gx > 0 && (1..65536).contains(&gy);
         let fits = fits && (1..65536).contains(&gz) && gx <= i32::MAX as u32;
-        if !fits || function.entry.shared_bytes() + launch.shared_bytes > SHARED || params.is_null() {
+        if !fits || launch.shared_bytes > function.dynamic || params.is_null() {
             return Err(INVALID_VALUE);
         }
         if !extra.is_null() {
@@ -406,6 +421,17 @@ functions! {
         }
         w.enqueue(here(), stream, Work::Launch(Call { function, launch, arguments }))
     };
+}
+
+/// Most shared memory of a block that asks for it, in bytes.
+fn most_shared(capability: u32) -> usize {
+    1024 * match capability {
+        72 => 96,
+        75 => 64,
+        80 | 87 => 163,
+        90..=110 => 227,
+        _ => 99,
+    }
 }
 
 /// Bytes of the host's memory.

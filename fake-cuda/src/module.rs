@@ -4,6 +4,9 @@ use ptx_machine::{Entry, Module};
 
 use crate::status::{Outcome, INVALID_PTX, NOT_FOUND, NO_BINARY_FOR_GPU};
 
+/// Most shared memory of a block that has not asked for more.
+const SHARED: usize = 48 << 10;
+
 /// A loaded module.
 pub struct Loaded {
     text: String,
@@ -17,6 +20,8 @@ pub struct Function {
     pub entry: Entry,
     /// Where each parameter begins and how long it is.
     pub params: Vec<(usize, usize)>,
+    /// Most bytes of shared memory that a launch may add to the entry's own.
+    pub dynamic: usize,
 }
 
 impl Loaded {
@@ -38,7 +43,10 @@ impl Loaded {
         let entry = self.module.entry(name).map_err(|_| NOT_FOUND)?;
         let params = params(&self.text, name).ok_or(NOT_FOUND)?;
         match params.last().map_or(0, |(start, len)| start + len) == entry.param_bytes() {
-            true => Ok(Function { entry, params }),
+            true => {
+                let dynamic = SHARED.saturating_sub(entry.shared_bytes());
+                Ok(Function { entry, params, dynamic })
+            }
             false => Err(INVALID_PTX),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::ir::Code;
+use crate::ir::{Code, Inst};
 
 /// A kernel, ready to be launched; clones share its code.
 #[derive(Clone, Debug)]
@@ -37,6 +37,12 @@ impl Entry {
     /// Bytes of local memory per thread.
     pub fn local_bytes(&self) -> usize {
         self.code.local_bytes
+    }
+
+    /// Where the kernel's source has each instruction, as `file:line`; empty where the PTX does not say.
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        let line = |i: &Inst| i.source.as_ref().map(|(file, line)| format!("{file}:{line}"));
+        self.code.insts.iter().map(move |i| line(i).unwrap_or_default())
     }
 
     /// The instructions as written.

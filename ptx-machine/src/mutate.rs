@@ -6,7 +6,7 @@ use crate::ir::units::{CopyOp, MatrixOp};
 use crate::ir::{Barrier, Code, Condition, Op, Reg, ALWAYS};
 
 /// What a site is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub enum SiteKind {
     /// A barrier of the block or of a warp.
     Barrier,

@@ -262,6 +262,13 @@ impl Block<'_> {
         at: usize,
         bytes: usize,
     ) -> Result<(), Refusal> {
+        if let Some(product) = self.warps.iter().find_map(|warp| warp.wgmma.reads(at, bytes)) {
+            let text = &self.code.insts[product as usize].text;
+            return Err(format!(
+                "copies over shared byte {at}, which a product not waited for reads: {text}"
+            )
+            .into());
+        }
         let by = Access { thread: self.thread(w, lane), pc, strong: false };
         self.shared.begin_copy(&self.clocks, by, at, bytes)
     }

@@ -29,6 +29,12 @@ impl Unfinished {
         self.groups.push(open);
     }
 
+    /// The instruction that reads a piece of a range and is not waited for.
+    pub fn reads(&self, at: usize, bytes: usize) -> Option<u32> {
+        let mut pieces = std::iter::once(&self.open).chain(&self.groups).flat_map(|h| &h.pieces);
+        pieces.find(|(piece, _)| (at & !15..at + bytes).contains(piece)).map(|(_, pc)| *pc)
+    }
+
     /// Whether a register holds sums of a product that is not waited for.
     pub fn holds(&self, reg: Reg) -> bool {
         std::iter::once(&self.open).chain(&self.groups).any(|h| h.sums.contains(&reg))
@@ -222,7 +228,10 @@ impl Block<'_> {
     pub fn wgmma_wait(&mut self, w: usize, keep: u32) -> Result<(), Refusal> {
         let groups = &mut self.warps[w].wgmma.groups;
         let done: Vec<Held> = groups.drain(..groups.len().saturating_sub(keep as usize)).collect();
-        for held in done {
+        for mut held in done {
+            // Products of one group read the same pieces many times.
+            held.pieces.sort_unstable();
+            held.pieces.dedup_by_key(|(at, _)| *at);
             for (at, pc) in held.pieces {
                 let by = Access { thread: self.thread(w, 0), pc, strong: false };
                 self.shared.read(&self.clocks, by, at, 16)?;

@@ -115,12 +115,33 @@ impl Allocation {
     }
 }
 
+impl Clone for Allocation {
+    fn clone(&self) -> Allocation {
+        Allocation {
+            name: self.name.clone(),
+            bytes: self.bytes,
+            words: self.words.iter().map(|w| AtomicU64::new(w.load(Relaxed))).collect(),
+            written: self.written.iter().map(|w| AtomicU8::new(w.load(Relaxed))).collect(),
+        }
+    }
+}
+
+impl PartialEq for Allocation {
+    /// Same bytes, written in the same places.
+    fn eq(&self, other: &Allocation) -> bool {
+        let words = self.words.iter().zip(&other.words).all(|(a, b)| a.load(Relaxed) == b.load(Relaxed));
+        let written =
+            self.written.iter().zip(&other.written).all(|(a, b)| a.load(Relaxed) == b.load(Relaxed));
+        self.bytes == other.bytes && words && written
+    }
+}
+
 fn ones(n: usize) -> u64 {
     u64::MAX >> (64 - 8 * n)
 }
 
-/// The device's global memory.
-#[derive(Default)]
+/// The device's global memory; memories are equal when they hold the same bytes, written in the same places.
+#[derive(Default, Clone, PartialEq)]
 pub struct Memory {
     allocations: Vec<Allocation>,
 }

@@ -171,6 +171,8 @@ impl Context {
         // SAFETY: the module stays loaded until this value is dropped.
         let function = unsafe { result::module::get_function(handle, text(entry)?) }
             .map_err(|e| refused(format!("{entry} is not found: {}", name_of(e))))?;
+        // SAFETY: the function belongs to a module that is loaded.
+        unsafe { all_shared_memory(function, self.device) }.map_err(|e| self.failed(e))?;
         loaded.functions.insert(entry, function);
         Ok(function)
     }
@@ -228,6 +230,25 @@ pub(super) unsafe fn enqueue(
     let mut arguments = [operands.as_ptr().cast_mut().cast(), params.as_ptr().cast_mut().cast()];
     // SAFETY: as this function's; both arguments are as long as the entry declares.
     unsafe { result::launch_kernel(function, (x, y, z), (bx, by, bz), launch.shared, stream, &mut arguments) }
+}
+
+/// Lets launches of a function ask for all the shared memory that a block may have beside its own variables.
+///
+/// # Safety
+/// The function's module is loaded on the device.
+unsafe fn all_shared_memory(
+    function: sys::CUfunction,
+    device: sys::CUdevice,
+) -> std::result::Result<(), DriverError> {
+    use sys::{CUdevice_attribute as D, CUfunction_attribute as F};
+    // SAFETY: as this function's.
+    unsafe {
+        let most = D::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+        let most = result::device::get_attribute(device, most)?;
+        let own = result::function::get_function_attribute(function, F::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES)?;
+        let dynamic = F::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        result::function::set_function_attribute(function, dynamic, most - own)
+    }
 }
 
 fn properties(device: sys::CUdevice) -> std::result::Result<Properties, DriverError> {
