@@ -40,7 +40,7 @@ template <class E, u32 TILES, u32 KERNEL> struct Block {
     const Conv2dParams& p;
     const f32* x;
     const u32* w;
-    u64 x_plane;
+    u32 x_plane;
     // Where the pixels that this thread stages lie in a plane of x; the sign bit marks padding.
     u32 place[H::SLOTS];
     Sums sums[TILES][ROWS];
@@ -61,10 +61,10 @@ template <class E, u32 TILES, u32 KERNEL> struct Block {
     // Reads one pixel's channels of a stage.
     DEVICE_MEMBER void load(u32 stage, u32 slot, f32 (&v)[H::CHANNELS]) {
         const u32 first = stage * H::CHANNELS;
-        const f32* from = x + first * x_plane + place[slot];
+        const f32* from = x + (u64)first * x_plane + place[slot];
         UNROLL for (u32 c = 0; c < H::CHANNELS; c++) {
             v[c] = 0.0f;
-            if ((i32)place[slot] >= 0 && first + c < p.c_in) v[c] = from[c * x_plane];
+            if ((i32)place[slot] >= 0 && first + c < p.c_in) v[c] = from[(u64)c * x_plane];
         }
     }
 
@@ -161,7 +161,7 @@ template <class E, u32 TILES, u32 KERNEL> struct Block {
 // of taps, rows of taps, tiles, lanes, four words).
 template <class E, u32 TILES, u32 KERNEL> DEVICE void convolve(const Operands& o, const Conv2dParams& p) {
     __shared__ Halo<E, TILES, KERNEL> shared;
-    const u64 x_plane = (u64)(p.h_in / p.upsample) * (p.w_in / p.upsample);
+    const u32 x_plane = p.h_in / p.upsample * (p.w_in / p.upsample);
     const u32 steps = (p.c_in + shared.CHANNELS - 1) / shared.CHANNELS * KERNEL;
     const f32* x = o.x[CONV_X] + block_z() * p.x_batch_stride;
     const u32* w = (const u32*)o.prepared + (u64)block_y() * steps * shared.WEIGHTS;

@@ -33,6 +33,9 @@ DEVICE u32 blocks_y() { return __nvvm_read_ptx_sreg_nctaid_y(); }
 // All threads of the block arrive, and see each other's writes.
 DEVICE void barrier() { __nvvm_bar_sync(0); }
 
+// The same for the block's first N threads.
+template <u32 N> DEVICE void barrier_of() { asm volatile("bar.sync 1, %0;" ::"n"(N) : "memory"); }
+
 // Threads of the warp, all of which take part, see each other's writes.
 DEVICE void warp_barrier() { __nvvm_bar_warp_sync(0xffffffffu); }
 

@@ -1,6 +1,7 @@
 //! Launches of the convolution, and its weights as the entries read them.
 
 use super::launch::{Launch, Operands, WARP};
+use super::modules::Set;
 use super::table::{mismatch, Entry};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::precision::Precision;
@@ -20,7 +21,7 @@ const MAX_POSITION: u64 = 1 << 31;
 
 pub(super) const GEMM_64: Entry = Entry {
     choose: Impl::always("conv2d_fwd", "conv2d_fwd_f32__gemm_64x128"),
-    capability: 72,
+    set: Set::Sm72,
     precision: Precision::F32,
     workspace: |_| 0,
     packed: |k| packed(k, 64),
@@ -35,7 +36,7 @@ pub(super) const GEMM_32: Entry = Entry {
         rank: 1,
         fits: |k| matches!(k, Kernel::Conv2d(p) if group_channels(p) <= 32),
     },
-    capability: 72,
+    set: Set::Sm72,
     precision: Precision::F32,
     workspace: |_| 0,
     packed: |k| packed(k, 32),
@@ -50,7 +51,7 @@ pub(super) const GEMM_8: Entry = Entry {
         rank: 2,
         fits: |k| matches!(k, Kernel::Conv2d(p) if group_channels(p) <= 8),
     },
-    capability: 72,
+    set: Set::Sm72,
     precision: Precision::F32,
     workspace: |_| 0,
     packed: |k| packed(k, 8),

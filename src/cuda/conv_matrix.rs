@@ -2,6 +2,7 @@
 
 use super::conv::check_positions;
 use super::launch::{Launch, Operands};
+use super::modules::Set;
 use super::table::{mismatch, Entry};
 use crate::kernel::conv::{Conv2dParams, PadMode};
 use crate::kernel::precision::Precision;
@@ -19,7 +20,7 @@ const TILE: usize = 16;
 /// Words of terms that one product takes.
 const WORDS: usize = 8;
 /// Least channels of y: with fewer, most of a tile would be computed for nothing.
-const MIN_CHANNELS: u32 = 9;
+pub(super) const MIN_CHANNELS: u32 = 9;
 
 macro_rules! halo {
     ($name:ident, $entry:literal, $precision:ident, $tiles:literal, $kernel:literal) => {
@@ -30,7 +31,7 @@ macro_rules! halo {
                 rank: 10 + ($tiles == 2) as u32,
                 fits: |k| fits(k, $kernel, $tiles),
             },
-            capability: 80,
+            set: Set::Sm80,
             precision: Precision::$precision,
             workspace: |_| 0,
             packed: |k| packed(k, Precision::$precision, $tiles),
@@ -53,15 +54,19 @@ halo!(TF32_1X1_64, "conv2d_fwd_tf32f32__halo_1x1_64_sm80", Tf32, 4, 1);
 halo!(TF32_3X3_32, "conv2d_fwd_tf32f32__halo_3x3_32_sm80", Tf32, 2, 3);
 halo!(TF32_3X3_64, "conv2d_fwd_tf32f32__halo_3x3_64_sm80", Tf32, 4, 3);
 
-/// Whether a block of so many tiles takes the call; two tiles where four would mean more idle ones.
-fn fits(kernel: &Kernel, side: u32, tiles: u32) -> bool {
-    let Kernel::Conv2d(p) = kernel else { return false };
-    let plain = p.kernel == [side; 2]
+/// Whether it is a dense convolution of stride 1 and one group by a square of that side, padded with zeros.
+pub(super) fn plain(p: &Conv2dParams, side: u32) -> bool {
+    p.kernel == [side; 2]
         && p.stride == [1; 2]
         && p.dilation == [1; 2]
         && p.groups == 1
-        && p.pad_mode == PadMode::Zero as u32;
-    plain && p.c_out >= MIN_CHANNELS && (tiles == 4 || p.c_out.div_ceil(32) % 2 == 1)
+        && p.pad_mode == PadMode::Zero as u32
+}
+
+/// Whether a block of so many tiles takes the call; two tiles where four would mean more idle ones.
+fn fits(kernel: &Kernel, side: u32, tiles: u32) -> bool {
+    let Kernel::Conv2d(p) = kernel else { return false };
+    plain(p, side) && p.c_out >= MIN_CHANNELS && (tiles == 4 || p.c_out.div_ceil(32) % 2 == 1)
 }
 
 /// Blocks of channels of y, and stages of channels of x.

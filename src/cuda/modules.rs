@@ -1,30 +1,50 @@
 //! The PTX that is part of the program.
 
+/// PTX files for the same GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Set {
+    /// For all GPUs.
+    Sm72,
+    /// For those with matrix units for bf16 and tf32.
+    Sm80,
+    /// For those with warpgroups, which later ones lack.
+    Sm90a,
+}
+
+impl Set {
+    /// Whether it runs on GPUs of a compute capability, ten times the major plus the minor number.
+    pub fn runs_on(self, capability: u32) -> bool {
+        match self {
+            Self::Sm72 => capability >= 72,
+            Self::Sm80 => capability >= 80,
+            Self::Sm90a => capability == 90,
+        }
+    }
+}
+
 /// One PTX file.
 #[derive(Debug, Clone, Copy)]
 pub struct Module {
     /// Set and name: `<set>/<name>`.
     pub name: &'static str,
-    /// Least compute capability, major and minor, times ten and one.
-    pub capability: u32,
     /// Its text.
     pub ptx: &'static str,
 }
 
 macro_rules! modules {
-    ($($set:literal $capability:literal: $($name:literal)+;)+) => {
+    ($($set:literal: $($name:literal)+;)+) => {
         /// All PTX files.
         pub const MODULES: &[Module] = &[$($(Module {
             name: concat!($set, "/", $name),
-            capability: $capability,
             ptx: include_str!(concat!("../../kernels/ptx/", $set, "/", $name, ".ptx")),
         },)+)+];
     };
 }
 
 modules! {
-    "sm72" 72: "attention" "blur" "boxes" "conv" "conv_transpose" "layer_norm" "map" "matmul" "pool" "reduce" "resize" "roi_align" "select" "softmax";
-    "sm80" 80: "conv";
+    "sm72": "attention" "blur" "boxes" "conv" "conv_transpose" "layer_norm" "map" "matmul" "pool" "reduce" "resize" "roi_align" "select" "softmax";
+    "sm80": "conv";
+    "sm90a": "conv";
 }
 
 impl Module {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::driver::Driver;
 use super::gpu::{Gpu, Job, Memory, Stream};
+use super::laid::Laid;
 use super::launch::MAX_OPERANDS;
 use super::load::{launches, Image};
 use super::table;
@@ -147,9 +148,12 @@ impl CudaSession {
             ports: (0..plan.outputs.len()).map(|k| outputs.of(k)).collect(),
         };
         let mut steps = Vec::with_capacity(plan.steps.len());
+        let mut laid = Laid::new(plan.workspace);
         for (at, (step, prepared)) in plan.steps.iter().zip(&shared.image.prepared).enumerate() {
             let prepared = shared.params.address() + *prepared as u64;
-            for launch in launches(step, address, prepared, workspace)? {
+            let mut launches = launches(step, address, prepared, workspace)?;
+            laid.shorten(step, &mut launches, address)?;
+            for launch in launches {
                 steps.push(at);
                 job.launches.push((step.label.clone(), launch));
             }

@@ -1,9 +1,10 @@
 //! Implementations of this device: how one is chosen, made ready and launched.
 
 use super::launch::{Launch, Operands};
+use super::modules::Set;
 use super::{
-    attention, blur, boxes, conv, conv_matrix, conv_transpose, layer_norm, map, matmul, pool, reduce, resize,
-    roi_align, select, softmax,
+    attention, blur, boxes, conv, conv_matrix, conv_transpose, conv_warpgroup, layer_norm, map, matmul, pool,
+    reduce, resize, roi_align, select, softmax,
 };
 use crate::kernel::precision::Precision;
 use crate::kernel::registry::{self, Impl};
@@ -15,8 +16,8 @@ use crate::{Error, Result};
 pub(super) struct Entry {
     /// How it is chosen.
     pub choose: Impl,
-    /// Least compute capability, ten times the major plus the minor number.
-    pub capability: u32,
+    /// Which GPUs it is for.
+    pub set: Set,
     /// What it rounds factors to; taken where that is asked for, f32 always.
     pub precision: Precision,
     /// Elements of scratch a call needs.
@@ -39,7 +40,7 @@ impl Entry {
         let choose = Impl::always(contract, entry);
         Self {
             choose,
-            capability: 72,
+            set: Set::Sm72,
             precision: Precision::F32,
             workspace: |_| 0,
             packed: |_| None,
@@ -66,6 +67,12 @@ const ENTRIES: &[Entry] = &[
     conv_matrix::TF32_1X1_64,
     conv_matrix::TF32_3X3_32,
     conv_matrix::TF32_3X3_64,
+    conv_warpgroup::BF16_1X1_64,
+    conv_warpgroup::BF16_3X3_64,
+    conv_warpgroup::BF16_3X3_32,
+    conv_warpgroup::F16_1X1_64,
+    conv_warpgroup::F16_3X3_64,
+    conv_warpgroup::F16_3X3_32,
     map::STRIDED,
     resize::TAPS,
     blur::SEPARABLE,
@@ -97,7 +104,7 @@ pub(super) fn choose(kernel: &Kernel, capability: u32, precision: Precision) -> 
         Kernel::ConvTranspose2d(p) => p.check()?,
         _ => {}
     }
-    let allowed = ENTRIES.iter().filter(|e| e.capability <= capability && precision.allows(e.precision));
+    let allowed = ENTRIES.iter().filter(|e| e.set.runs_on(capability) && precision.allows(e.precision));
     let entry = find(registry::choose(allowed.map(|e| &e.choose), kernel)?.entry)?;
     let (workspace, packed) = ((entry.workspace)(kernel), (entry.packed)(kernel));
     Ok(Choice { entry: entry.choose.entry, workspace, packed })

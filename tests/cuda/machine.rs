@@ -1,75 +1,84 @@
-//! The PTX machine as a GPU: the device's launches, executed and checked on the processor.
+//! The PTX machine as a GPU: the device's launches, executed and checked on the processor, and kept with the
+//! memory they found, so that they can be repeated.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
-use ptx_machine::{Entry, Memory, Module, Report};
+use ptx_machine::{Entry, Fault, Memory, Module, Report};
 use swath::cuda::gpu::{Gpu, Job, Stream};
 use swath::cuda::launch::Launch;
-use swath::cuda::modules::module_of;
+use swath::cuda::modules::MODULES;
 use swath::{Error, Result};
 
-/// Executes launches in the PTX machine and keeps count of what they executed.
-#[derive(Default)]
+/// All shipped entries, parsed.
+pub static ENTRIES: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
+    let parsed = MODULES.iter().flat_map(|module| {
+        let text = Module::parse(module.ptx).unwrap_or_else(|e| panic!("{}: {e}", module.name));
+        module.entries().map(move |name| (name, text.entry(name).unwrap_or_else(|e| panic!("{name}: {e}"))))
+    });
+    parsed.collect()
+});
+
+/// A launch as it was made.
+pub struct Launched {
+    pub entry: &'static str,
+    pub report: Report,
+    pub how: ptx_machine::Launch,
+    arguments: Vec<u8>,
+    before: Memory,
+    after: Memory,
+}
+
+impl Launched {
+    /// Warp instructions; a product of a warpgroup takes the machine as long as hundreds of others.
+    pub fn cost(&self) -> u64 {
+        let products = self.report.opcodes.iter().filter(|(name, _)| name.starts_with("wgmma.mma"));
+        self.report.total() + 500 * products.map(|(_, n)| n).sum::<u64>()
+    }
+
+    /// What gives another entry away when it is launched instead: a fault or other results.
+    pub fn repeated_with(&self, entry: &Entry) -> std::result::Result<(), String> {
+        let mut memory = self.before.clone();
+        // A loop that does not end is one that takes much longer than it should.
+        let how = ptx_machine::Launch { budget: 4 * self.report.total() + 1000, ..self.how };
+        how.run(entry, &mut memory, &self.arguments).map_err(|fault: Box<Fault>| fault.to_string())?;
+        if memory == self.after {
+            Ok(())
+        } else {
+            Err("other results".into())
+        }
+    }
+}
+
+/// Executes launches in the PTX machine.
 pub struct Machine {
+    capability: u32,
     memory: Mutex<Memory>,
-    entries: Mutex<BTreeMap<&'static str, Entry>>,
-    reports: Mutex<BTreeMap<&'static str, Report>>,
-    /// An entry that is executed with one occurrence of an instruction left out.
-    damage: Option<(&'static str, &'static str, usize)>,
+    launched: Mutex<Vec<Launched>>,
 }
 
 impl Machine {
-    pub fn shared() -> &'static Machine {
-        static MACHINE: std::sync::OnceLock<Machine> = std::sync::OnceLock::new();
-        MACHINE.get_or_init(Machine::default)
+    /// A machine that passes for a GPU of that compute capability.
+    pub fn new(capability: u32) -> Arc<Machine> {
+        Arc::new(Machine { capability, memory: Mutex::default(), launched: Mutex::default() })
     }
 
-    /// A machine that leaves out an entry's instruction where it occurs for the `nth` time.
-    pub fn without(entry: &'static str, instruction: &'static str, nth: usize) -> &'static Machine {
-        Box::leak(Box::new(Machine { damage: Some((entry, instruction, nth)), ..Machine::default() }))
-    }
-
-    /// What each entry has executed so far.
-    pub fn reports(&self) -> BTreeMap<&'static str, Report> {
-        self.reports.lock().unwrap().clone()
+    /// The launches so far.
+    pub fn launched(&self) -> Vec<Launched> {
+        std::mem::take(&mut self.launched.lock().unwrap())
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap()
     }
-
-    fn entry(&self, name: &'static str) -> Result<Entry> {
-        let mut entries = self.entries.lock().unwrap();
-        if let Some(entry) = entries.get(name) {
-            return Ok(entry.clone());
-        }
-        let mut ptx = module_of(name).unwrap().ptx.to_string();
-        if let Some((_, instruction, nth)) = self.damage.filter(|(entry, ..)| *entry == name) {
-            let at = occurrences(name, instruction)[nth];
-            ptx.replace_range(at..at + instruction.len(), &" ".repeat(instruction.len()));
-        }
-        let parsed = Module::parse(&ptx).and_then(|module| module.entry(name));
-        let entry = parsed.map_err(|e| Error::device(format!("{name}: {e}")))?;
-        entries.insert(name, entry.clone());
-        Ok(entry)
-    }
-}
-
-/// Where an instruction stands in the text of an entry's module, within the entry.
-pub fn occurrences(entry: &str, instruction: &str) -> Vec<usize> {
-    let ptx = module_of(entry).unwrap().ptx;
-    let start = ptx.find(&format!(".entry {entry}(")).unwrap();
-    let end = start + ptx[start..].find("\n}").unwrap();
-    ptx[start..end].match_indices(instruction).map(|(at, _)| start + at).collect()
 }
 
 /// The machine as the device sees it.
-pub struct OnMachine(pub &'static Machine);
+pub struct OnMachine(pub Arc<Machine>);
 
 impl Gpu for OnMachine {
     fn capability(&self) -> u32 {
-        90
+        self.0.capability
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64> {
@@ -97,16 +106,19 @@ impl Gpu for OnMachine {
             shared_bytes: launch.shared as usize,
             ..ptx_machine::Launch::default()
         };
-        let entry = self.0.entry(launch.entry)?;
-        let report = how.run(&entry, &mut self.0.memory(), &launch.arguments);
+        let mut memory = self.0.memory();
+        let before = memory.clone();
+        let report = how.run(&ENTRIES[launch.entry], &mut memory, &launch.arguments);
         let report = report.map_err(|fault| Error::device(format!("{label}: {fault}")))?;
-        self.0.reports.lock().unwrap().entry(launch.entry).or_default().add(&report);
+        let (after, arguments) = (memory.clone(), launch.arguments.clone());
+        let launched = Launched { entry: launch.entry, report, how, arguments, before, after };
+        self.0.launched.lock().unwrap().push(launched);
         Ok(())
     }
 
     fn stream(&self, job: Job) -> Result<Box<dyn Stream>> {
         let (inputs, outputs) = (vec![0.0; job.inputs.1], vec![0.0; job.outputs.1]);
-        Ok(Box::new(OneAtATime { gpu: OnMachine(self.0), job, inputs, outputs }))
+        Ok(Box::new(OneAtATime { gpu: OnMachine(self.0.clone()), job, inputs, outputs }))
     }
 }
 

@@ -12,6 +12,8 @@ mod compare;
 #[allow(dead_code, reason = "as above")]
 mod golden;
 mod machine;
-mod planted;
+mod maps;
+mod mutants;
 mod proof;
 mod ptx;
+mod survivors;

@@ -1,24 +1,103 @@
 //! Every entry against the reference in the PTX machine, and what of it was executed.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
 
-use swath::cuda::modules::MODULES;
+use ptx_machine::Report;
 use swath::cuda::{entries, Cuda, Precision};
 use swath::engine::proof::{cases, run, Case};
 use swath::graph::Graph;
 
 use crate::cases::CASES;
 use crate::compare::{graph, optimised};
-use crate::golden;
-use crate::machine::{Machine, OnMachine};
+use crate::machine::{Launched, Machine, OnMachine, ENTRIES};
+use crate::{golden, maps};
 
-/// Entries that a case's plan has chosen, or how it failed.
-pub type Chosen = Result<BTreeSet<&'static str>, String>;
+/// Cost of an entry's launches beyond which they are only repeated for what they alone execute.
+const MOST_COST: u64 = 1_000_000;
 
-/// Compares one case on a machine with the reference.
-pub fn agree(machine: &'static Machine, case: &Case, precision: Precision) -> Chosen {
-    let cuda = Cuda::on(Arc::new(OnMachine(machine))).with_precision(precision);
+/// What all cases have shown.
+#[derive(Default)]
+pub struct Proof {
+    /// Cases whose results differ from the reference's.
+    failures: Vec<String>,
+    /// Implementations that plans have chosen.
+    chosen: BTreeSet<&'static str>,
+    /// What of each entry was executed.
+    reports: BTreeMap<&'static str, Report>,
+    /// Launches of each entry to repeat, the shortest first.
+    pub launched: BTreeMap<&'static str, Vec<Launched>>,
+}
+
+/// All cases, run once for all tests.
+pub static PROOF: LazyLock<Proof> = LazyLock::new(|| {
+    let mut proof = Proof::default();
+    let (goldens, sizes) = (golden::load(), cases().unwrap());
+    for precision in Precision::ALL {
+        // The newest sets, then those below them where there is a choice.
+        let capabilities: &[u32] = if precision == Precision::F32 { &[90] } else { &[90, 80] };
+        for capability in capabilities {
+            for case in CASES {
+                let golden = &goldens[case.name];
+                let plain = graph(case, golden);
+                for graph in [optimised(&plain), plain] {
+                    proof.add(&with_operands(case.name, golden, graph), *capability, precision);
+                }
+            }
+            sizes.iter().for_each(|case| proof.add(case, *capability, precision));
+        }
+    }
+    for map in maps::all() {
+        let machine = Machine::new(90);
+        proof.note(&machine, maps::agree(&machine, &map));
+    }
+    proof.launched.values_mut().for_each(few);
+    proof
+});
+
+/// Orders launches by what they cost and drops long ones that execute nothing new.
+fn few(launched: &mut Vec<Launched>) {
+    launched.sort_by_key(Launched::cost);
+    let (mut cost, mut executed) = (0, Vec::new());
+    launched.retain(|l| {
+        executed.resize(l.report.executed.len(), false);
+        let mut new = false;
+        for (seen, n) in executed.iter_mut().zip(&l.report.executed) {
+            new |= *n > 0 && !*seen;
+            *seen |= *n > 0;
+        }
+        cost += l.cost();
+        new || cost < MOST_COST
+    });
+}
+
+impl Proof {
+    /// Runs a case on a machine of that capability.
+    fn add(&mut self, case: &Case, capability: u32, precision: Precision) {
+        let machine = Machine::new(capability);
+        self.note(&machine, agree(&machine, case, precision));
+    }
+
+    /// Notes which entries a case has chosen, or how it failed, and what was launched.
+    fn note(&mut self, machine: &Machine, outcome: Result<BTreeSet<&'static str>, String>) {
+        match outcome {
+            Ok(entries) => self.chosen.extend(entries),
+            Err(failure) => self.failures.push(failure),
+        }
+        for launched in machine.launched() {
+            self.reports.entry(launched.entry).or_default().add(&launched.report);
+            self.launched.entry(launched.entry).or_default().push(launched);
+        }
+    }
+}
+
+/// Compares one case on a machine with the reference; the implementations its plan has chosen, or how it failed.
+pub fn agree(
+    machine: &Arc<Machine>,
+    case: &Case,
+    precision: Precision,
+) -> Result<BTreeSet<&'static str>, String> {
+    let cuda = Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision);
     match run(&cuda, precision, case, "").map_err(|e| e.to_string())? {
         None => Ok(BTreeSet::new()),
         Some(ran) if ran.worst.agrees() => Ok(ran.entries),
@@ -34,43 +113,39 @@ fn with_operands(name: &str, golden: &golden::Golden, graph: Graph) -> Case {
 
 #[test]
 fn every_entry_agrees_with_the_reference() {
-    let mut chosen = BTreeSet::new();
-    let mut failures = Vec::new();
-    let mut note = |outcome: Chosen| match outcome {
-        Ok(entries) => chosen.extend(entries),
-        Err(failure) => failures.push(failure),
-    };
-    let machine = Machine::shared();
-    let (goldens, sizes) = (golden::load(), cases().unwrap());
-    for precision in Precision::ALL {
-        for case in CASES {
-            let golden = &goldens[case.name];
-            let plain = graph(case, golden);
-            for graph in [optimised(&plain), plain] {
-                note(agree(machine, &with_operands(case.name, golden, graph), precision));
-            }
-        }
-        for case in &sizes {
-            note(agree(machine, case, precision));
-        }
-    }
+    let failures = &PROOF.failures;
     assert!(failures.is_empty(), "{} cases differ:\n{}", failures.len(), failures.join("\n"));
-
-    let missing: Vec<_> = entries().filter(|e| !chosen.contains(e)).collect();
+    let missing: Vec<_> = entries().filter(|e| !PROOF.chosen.contains(e)).collect();
     assert!(missing.is_empty(), "implementations no case has chosen: {missing:?}");
-    coverage();
 }
 
-/// Prints what of each entry was executed; every entry must have been launched.
-fn coverage() {
-    let reports = Machine::shared().reports();
-    for entry in MODULES.iter().flat_map(|m| m.entries()) {
-        let Some(report) = reports.get(entry) else { panic!("{entry} was never launched") };
-        let done = report.executed.iter().filter(|n| **n > 0).count();
+/// Prints how much of each entry was executed, and the lines of which something was not; every entry must have
+/// been launched.
+#[test]
+fn every_entry_is_launched() {
+    for (name, entry) in &*ENTRIES {
+        let Some(report) = PROOF.reports.get(name) else { panic!("{name} was never launched") };
+        let mut idle: BTreeMap<String, usize> = BTreeMap::new();
+        for (line, _) in entry.lines().zip(&report.executed).filter(|(_, n)| **n == 0) {
+            *idle.entry(line).or_default() += 1;
+        }
+        let (all, total) = (report.executed.len(), report.total());
         println!(
-            "{entry}: {done} of {} instructions executed, {} times",
-            report.executed.len(),
-            report.total()
+            "{name}: {} of {all} instructions executed, {total} times",
+            all - idle.values().sum::<usize>()
         );
+        idle.iter().for_each(|(line, n)| println!("    never executed at {line}: {n}"));
     }
+}
+
+/// A dense block's convolutions read each other's results: what one has laid out is not laid out again.
+#[test]
+fn channels_are_laid_out_once() {
+    let block = cases().unwrap().into_iter().find(|case| case.name == "dense block").unwrap();
+    let machine = Machine::new(90);
+    agree(&machine, &block, Precision::Bf16).unwrap();
+    let launched = machine.launched();
+    let octets = launched.iter().filter(|l| l.entry.contains("units")).map(|l| l.how.grid[2]).sum::<u32>();
+    // The first layer's input and result; the growth is laid out by the convolutions it comes from.
+    assert_eq!(octets, (16 + 32) / 8);
 }

@@ -59,11 +59,22 @@ pub fn cases() -> Result<Vec<Case>> {
     channels(&mut all);
     pixels(&mut all);
     halos(&mut all);
+    epilogues(&mut all);
     geometry(&mut all);
     lines(&mut all);
     images(&mut all);
     boxes(&mut all);
     all.push("rrdb", |b| rrdb(b, 1, 8, 4));
+    all.push("dense block", |b| {
+        dense_block(b, conv(b, b.input("x", &[1, 3, 62, 7]), "first", 32, 3), 16, "block")
+    });
+    // Several units of pixels in both directions, whose halos are each other's results.
+    for (growth, h, w) in [(16, 130, 20), (64, 100, 14)] {
+        all.push(format!("growth by {growth}"), |b| {
+            let x = conv(b, b.input("x", &[1, 3, h, w]), "first", 16, 3);
+            conv(b, x.concat(&[conv(b, x, "growth", growth, 3)], 1), "last", 9, 3)
+        });
+    }
     all.0
 }
 
@@ -108,6 +119,7 @@ fn halos(all: &mut Cases) {
             });
         }
     }
+    units(all);
     all.push("halo enlarged", |b| {
         conv(b, b.input("x", &[1, 9, 6, 17]).upsample_nearest(2), "conv", 16, 3).sigmoid()
     });
@@ -116,6 +128,61 @@ fn halos(all: &mut Cases) {
         let y = x.conv2d(w, None, Conv2d::default()).prelu(b.param("s", &[20]));
         b.input("r", &[1, 20, 10, 34]).scaled_add(0.2, y)
     });
+}
+
+/// Pixels about the 64 rows of 8 columns of a unit, channels about its 16 and the blocks of 32 and 64.
+fn units(all: &mut Cases) {
+    let sizes = [
+        (1, 16, 64, 8, 64),
+        (2, 17, 33, 16, 9),
+        (1, 40, 65, 24, 40),
+        (1, 140, 33, 8, 33),
+        (1, 64, 33, 8, 32),
+        (1, 9, 130, 7, 70),
+    ];
+    for (n, c_in, h, w, c_out) in sizes {
+        for kernel in [1, 3] {
+            all.push(format!("units {n} of {c_in}x{h}x{w} to {c_out} by {kernel}"), |b| {
+                conv(b, b.input("x", &[n, c_in, h, w]), "conv", c_out, kernel).leaky_relu(0.2)
+            });
+        }
+    }
+    for (c_out, upsample, kernel) in [(12, 2, 3), (40, 3, 3), (40, 1, 1)] {
+        all.push(format!("units enlarged {upsample}, {kernel}x{kernel}"), |b| {
+            let x = b.input("x", &[1, 5, 64 / upsample, 8]).upsample_nearest(upsample);
+            let (w, s) = (b.param("w", &[c_out, 5, kernel, kernel]), b.param("s", &[c_out]));
+            let y = x.conv2d(w, None, Conv2d::default()).prelu(s);
+            let r = |k| b.input(k, &[1, c_out, y.dim(2), y.dim(3)]);
+            r("r").scaled_add(0.2, r("q").scaled_add(0.3, y))
+        });
+    }
+}
+
+/// Every epilogue, for few channels, a block of 32 and a block of 64.
+fn epilogues(all: &mut Cases) {
+    type Act = for<'b> fn(&'b Builder, Var<'b>) -> Var<'b>;
+    let acts: [(&str, Act); 5] = [
+        ("plain", |_, y| y),
+        ("relu", |_, y| y.relu()),
+        ("shared slope", |b, y| y.prelu(b.param("s", &[1]))),
+        ("slopes", |b, y| y.prelu(b.param("s", &[y.dim(1)]))),
+        ("sigmoid", |_, y| y.sigmoid()),
+    ];
+    for (name, act) in acts {
+        for (c_out, kernel) in [(8, 3), (20, 1), (20, 3), (64, 1), (64, 3)] {
+            for residuals in 0..3 {
+                let name = format!("{kernel}x{kernel} to {c_out}, {name}, {residuals} residuals");
+                all.push(name, |b| {
+                    let x = b.input("x", &[2, 4, 5, 7]);
+                    let w = b.param("w", &[c_out, 4, kernel, kernel]);
+                    let bias = (residuals == 1).then(|| b.param("b", &[c_out]));
+                    let y = act(b, x.conv2d(w, bias, Conv2d::same(kernel)));
+                    let add = |y, k| b.input(&format!("r{k}"), &[2, c_out, 5, 7]).scaled_add(0.3, y);
+                    (0..residuals).fold(y, add)
+                });
+            }
+        }
+    }
 }
 
 fn geometry(all: &mut Cases) {
@@ -151,7 +218,7 @@ fn geometry(all: &mut Cases) {
 
 /// Lines and rows about the 32 lanes of a warp and the 128 threads of a block.
 fn lines(all: &mut Cases) {
-    for (rows, n) in [(1, 1), (3, 31), (5, 32), (2, 33), (40, 65), (130, 5)] {
+    for (rows, n) in [(1, 1), (3, 31), (5, 32), (2, 33), (40, 65), (130, 5), (9, 7)] {
         all.push(format!("softmax {rows}x{n}"), |b| b.input("x", &[rows, n]).softmax(1));
         all.push(format!("softmax of columns {rows}x{n}"), |b| b.input("x", &[rows, n]).softmax(0));
         all.push(format!("layer norm {rows}x{n}"), |b| {
@@ -172,9 +239,14 @@ fn lines(all: &mut Cases) {
         let (x, w) = (b.input("x", &[33, 7]), b.param("w", &[129, 7]));
         x.linear(w, None).relu()
     });
-    for (heads, window, shift, cosine) in [(3, 4, 2, true), (2, 6, 0, false), (1, 7, 3, false)] {
-        all.push(format!("attention {heads} heads, window {window}"), |b| {
-            let dim = 5;
+    all.push("linear of all epilogues", |b| {
+        let (x, r) = (b.input("x", &[70, 40]), b.input("r", &[70, 300]));
+        let y = x.linear(b.param("w", &[300, 40]), Some(b.param("b", &[300])));
+        r.add(y.scale(3.0).gelu().linear(b.param("v", &[300, 300]), None).gelu())
+    });
+    let forms = [(3, 5, 4, 2, true), (2, 5, 6, 0, false), (1, 5, 7, 3, false), (1, 3, 2, 1, false)];
+    for (heads, dim, window, shift, cosine) in forms {
+        all.push(format!("attention {heads} heads of {dim}, window {window}"), |b| {
             let x = b.input("x", &[2, 9, 10, 3 * heads * dim]);
             let side = 2 * window - 1;
             let (pad, bias) = (b.param("pad", &[3 * heads * dim]), b.param("bias", &[heads, side * side]));
@@ -191,6 +263,12 @@ fn images(all: &mut Cases) {
         }
     }
     all.push("kornia", |b| b.input("x", &[2, 3, 37, 41]).resize_kornia([9, 10]));
+    all.push("kornia of one plane", |b| b.input("x", &[1, 1, 37, 41]).resize_kornia([9, 10]));
+    for kernel in [5, 8, 9] {
+        let windows = Pool2d { stride: [1, 2], ..Pool2d::square(kernel) };
+        all.push(format!("small max pool {kernel}"), |b| b.input("x", &[1, 1, 11, 13]).max_pool2d(windows));
+        all.push(format!("small mean pool {kernel}"), |b| b.input("x", &[1, 1, 11, 13]).avg_pool2d(windows));
+    }
     for kernel in [2, 5] {
         let windows = Pool2d { stride: [2, 3], padding: [kernel / 2; 2], ..Pool2d::square(kernel) };
         all.push(format!("max pool {kernel}"), |b| b.input("x", &[2, 3, 11, 140]).max_pool2d(windows));
@@ -217,6 +295,12 @@ fn boxes(all: &mut Cases) {
     all.push("boxes pooled", |b| {
         let maps = [b.input("fine", &[2, 5, 20, 24]), b.input("coarse", &[2, 5, 10, 12])];
         decoded(b).nms(nms).roi_align(&maps, RoiAlign { size: 3, samples: 2, image: [40, 48] })
+    });
+    // The first row may be the best.
+    all.push("suppression among three", |b| b.input("x", &[40, 3, 6]).nms(Nms { capacity: 2, ..nms }));
+    all.push("pooling from one map", |b| {
+        let map = b.input("map", &[2, 3, 8, 10]);
+        b.input("x", &[2, 7, 6]).roi_align(&[map], RoiAlign { size: 3, samples: 2, image: [32, 40] })
     });
     for (rows, m, k) in [(2, 1, 1), (3, 33, 32), (1, 300, 129)] {
         all.push(format!("best {k} of {rows}x{m}"), |b| b.input("x", &[rows, m]).top_k(k));
