@@ -67,7 +67,7 @@ impl Scene {
                 margin: self.grid.spec().overlap as f64 / 8.0,
             };
             let found = self.detect(&tile).into_iter();
-            found.filter_map(move |(bounds, score)| window.object(bounds, score, 1)).collect::<Vec<_>>()
+            found.filter_map(move |(bounds, score)| window.object(bounds, score, 1, 0)).collect::<Vec<_>>()
         });
         suppress(objects.collect(), rule)
     }

@@ -140,6 +140,7 @@ fn bare(prefix: &str, backbone: models::Backbone) -> models::Satlas {
         fpn: None,
         upsample: None,
         heads: Vec::new(),
+        masks_in_rows: false,
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Args {
     /// Only this category. May be repeated.
     #[arg(long, value_name = "NAME", help_heading = "Result")]
     category: Vec<String>,
-    /// How objects are drawn.
+    /// How objects are drawn; outlines are for networks that give masks.
     #[arg(long, value_enum, default_value_t = ShapeArg::Point, help_heading = "Result")]
     geometry: ShapeArg,
     /// Also write a raster of where there was imagery: 1, or 0 without.
@@ -76,6 +76,7 @@ pub struct Args {
 enum ShapeArg {
     Point,
     Box,
+    Outline,
 }
 
 impl Args {
@@ -90,6 +91,7 @@ impl Args {
             shape: match self.geometry {
                 ShapeArg::Point => Shape::Point,
                 ShapeArg::Box => Shape::Box,
+                ShapeArg::Outline => Shape::Outline,
             },
             coverage: self.coverage.clone(),
             preview: self.preview.clone(),
@@ -116,6 +118,13 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     let report = detect.run(args.run.progress(), &stop)?;
+    if report.full > 0 {
+        let full = report.full;
+        eprintln!(
+            "swath: warning: {full} tiles hold as many objects as the network gives at most; a smaller --tile or a \
+             higher --min-score shows whether there are more"
+        );
+    }
     if !args.talk.quiet {
         say(&format!("{}{}", found(&report), summary(&detect.job, &report.job)))?;
     }

@@ -1,6 +1,6 @@
 //! What the commands that measure every pixel share: their flags, and how they run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
@@ -79,6 +79,16 @@ impl MapArgs {
         choose_head(self.model.open()?, self.head.as_deref(), tasks)
     }
 
+    /// Whether nothing is to be written.
+    pub fn dry_run(&self) -> bool {
+        self.talk.dry_run
+    }
+
+    /// The map's file.
+    pub fn output(&self) -> &Path {
+        &self.output
+    }
+
     /// Says what will be done, does it unless it is a dry run, and draws the preview, where `colour` gives a number of
     /// the map its colour, if it has one. `after` is called when the map is there; what it returns is said, too.
     ///
@@ -100,7 +110,7 @@ impl MapArgs {
             return Ok(());
         }
         let replaces = self.raster.overwrite || self.raster.resume;
-        self.preview.iter().try_for_each(|path| check_preview(path, replaces))?;
+        self.preview.iter().try_for_each(|path| check_preview(path, job.targets(), replaces))?;
         let report = job.run(&mut |_| (), self.run.progress(), stop)?;
         let more = after()?;
         if let Some(path) = &self.preview {

@@ -10,12 +10,12 @@ use super::map::MapArgs;
 use super::values::share;
 use crate::error::Result;
 use crate::models::Task;
-use crate::pipeline::{segment, SegmentOptions};
+use crate::pipeline::{segment, PolygonOptions, Polygons, SegmentOptions};
 
 const EXAMPLES: &str = "\
 Examples:
   swath segment S2A_*.SAFE S2B_*.SAFE -m solar_farm.pth -o solar.tif \\
-      --threshold 0.7 --probabilities solar_p.tif
+      --threshold 0.7 --polygons solar.geojson --probabilities solar_p.tif
   swath segment scenes -m sentinel2_swinb_si_rgb.pth --head land_cover \\
       -o cover.tif --coverage seen.tif
 
@@ -37,6 +37,15 @@ pub struct Args {
     /// Also write the probabilities, a band for each class.
     #[arg(long, value_name = "FILE", help_heading = "Result")]
     probabilities: Option<PathBuf>,
+    /// Also write areas of one class as polygons, the background left out; formats as those of swath detect.
+    #[arg(long, value_name = "FILE", help_heading = "Result")]
+    polygons: Option<PathBuf>,
+    /// Leave out polygons of fewer pixels.
+    #[arg(long, value_name = "N", default_value_t = 8, help_heading = "Result", requires = "polygons")]
+    min_pixels: u64,
+    /// How far outlines may move to become simpler, in pixels.
+    #[arg(long, value_name = "PX", default_value_t = 1.0, help_heading = "Result", requires = "polygons")]
+    simplify: f64,
     /// Sample type of the probabilities: u8 = 255 p, u16 = 10000 p, f32 = p.
     #[arg(long, value_enum, default_value_t = TypeArg::U8, help_heading = "Result")]
     r#type: TypeArg,
@@ -56,7 +65,17 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let model = args.map.model(&[Task::Segment, Task::BinSegment])?;
     let (job, legend) = segment(&options, &model)?;
+    let areas = args.polygons.as_ref().filter(|_| !args.map.dry_run()).map(|path| PolygonOptions {
+        path: path.clone(),
+        min_pixels: args.min_pixels,
+        tolerance: args.simplify,
+    });
+    let mut polygons = areas.as_ref().map(|areas| Polygons::create(&job, &legend, areas)).transpose()?;
     let palette = legend.palette();
     let colour = |class: f32| palette.get(class as usize).copied().filter(|colour| *colour != [0; 3]);
-    args.map.run(&job, &colour, &mut || Ok(None), &stop)
+    let mut after = || match polygons.take() {
+        Some(polygons) => Ok(Some(format!("{} polygons", polygons.fill(args.map.output())?))),
+        None => Ok(None),
+    };
+    args.map.run(&job, &colour, &mut after, &stop)
 }

@@ -20,6 +20,8 @@ pub struct Object {
     pub class: u32,
     /// Number of the window it was found in.
     pub window: u32,
+    /// Its place among the objects of that window.
+    pub place: u32,
     /// Whether its centre lies in the part of the image that its window answers for.
     pub own: bool,
     /// Whether it reaches a border of its window beyond which the image goes on, so that it may be a part only.

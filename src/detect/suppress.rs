@@ -64,7 +64,7 @@ mod tests {
 
     fn object(x0: f64, width: f64, score: f32, window: u32) -> Object {
         let bounds = Bounds { x0, y0: 10.0, x1: x0 + width, y1: 30.0 };
-        Object { bounds, score, class: 1, window, own: true, cut: false }
+        Object { bounds, score, class: 1, window, place: 0, own: true, cut: false }
     }
 
     #[test]

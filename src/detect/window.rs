@@ -25,7 +25,7 @@ pub struct Window {
 impl Window {
     /// The object of a box in the window's own pixels; `None` when it lies outside of the image or another window
     /// answers for it.
-    pub fn object(&self, bounds: Bounds, score: f32, class: u32) -> Option<Object> {
+    pub fn object(&self, bounds: Bounds, score: f32, class: u32, place: u32) -> Option<Object> {
         let (image, core) = (Bounds::of(&self.image), Bounds::of(&self.core));
         let seen = Bounds::of(&self.input).intersect(&image);
         let bounds = bounds.shift(self.input.x0 as f64, self.input.y0 as f64).intersect(&seen);
@@ -40,6 +40,7 @@ impl Window {
             score,
             class,
             window: self.number,
+            place,
             own,
             cut,
         })
@@ -59,7 +60,7 @@ mod tests {
     };
 
     fn found(x0: f64, y0: f64, x1: f64, y1: f64) -> Option<Object> {
-        WINDOW.object(Bounds { x0, y0, x1, y1 }, 0.5, 1)
+        WINDOW.object(Bounds { x0, y0, x1, y1 }, 0.5, 1, 0)
     }
 
     #[test]

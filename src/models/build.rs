@@ -20,6 +20,9 @@ pub const DETECTIONS: &str = "_detections";
 /// Numbers of one of its rows.
 pub const DETECTION_ROW: usize = 6;
 
+/// Side of their masks.
+pub const MASK_SIDE: usize = 28;
+
 /// Most detections of an image.
 pub const MAX_DETECTIONS: usize = 100;
 

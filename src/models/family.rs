@@ -78,7 +78,7 @@ pub trait Network: Debug + Send + Sync {
     }
 
     /// The same network with the head at that place of [`Network::heads`] as its only one, doing a task that its
-    /// layers serve.
+    /// layers serve; a detector's masks are then a part of its rows.
     fn with_head(&self, _place: usize, _task: satlas::Task) -> Option<Box<dyn Network>> {
         None
     }

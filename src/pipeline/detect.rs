@@ -7,16 +7,17 @@ use super::heads::only_head;
 use super::input::Input;
 use super::job::{Demand, Job, JobOptions, JobReport};
 use super::maps::coverage;
+use super::masks::{Masks, MASK_BYTES};
 use super::preview::{check as check_preview, Picture};
 use super::progress::ProgressMode;
-use super::provenance::{model_name, provenance, source_name};
+use super::provenance::{dates_of, model_name, provenance};
 use super::TileOutput;
 use crate::detect::{suppress, Bounds, Object, Suppression, Window};
 use crate::engine::LoadedModel;
 use crate::error::{Error, Result};
-use crate::models::{Colour, Head, Task, DETECTION_ROW};
+use crate::models::{Colour, Head, HeadKind, Task, DETECTION_ROW, MASK_SIDE, MAX_DETECTIONS};
 use crate::raster::vector::{self, Feature, FeatureSink, Field, FieldKind, Geometry, Layer, Value};
-use crate::raster::{FrameSource, Georef};
+use crate::raster::{FrameSource, GeoTransform};
 use crate::tile::{Rect, TileGrid};
 
 /// Objects of one class in different tiles are one where they overlap by more than the detector lets two of one tile.
@@ -29,6 +30,8 @@ pub enum Shape {
     Point,
     /// Its box.
     Box,
+    /// Its outline where the network gives one, else its box.
+    Outline,
 }
 
 /// What to do. Plain data; see the command line's help for the meaning of each.
@@ -68,6 +71,8 @@ pub struct DetectReport {
     pub job: JobReport,
     /// Objects found in tiles, and those left of them.
     pub objects: (usize, usize),
+    /// Tiles with as many objects as the network gives at most, so that there may be more.
+    pub full: usize,
     /// Objects by category.
     pub categories: Vec<(String, usize)>,
 }
@@ -79,6 +84,10 @@ struct Found<'a> {
     min_score: f32,
     classes: &'a [u32],
     objects: Vec<Object>,
+    /// Numbers of one object in a network's result.
+    row: usize,
+    masks: Masks,
+    full: usize,
     /// The dates of each window that has objects, by its number.
     dates: Vec<Vec<usize>>,
 }
@@ -97,10 +106,11 @@ impl<'a> Detect<'a> {
         let values = format!("boxes of {}, scores from {}", head.title(), options.min_score);
         let metadata = provenance(&options.job, &input, model, &values)?;
         let cover = options.coverage.iter().map(|path| coverage(path, &input, &metadata));
+        let masked = if has_masks(&head) { MASK_BYTES } else { 0 };
         let demand = Demand {
             bands: 0,
             targets: cover.collect(),
-            kept_per_tile: crate::models::MAX_DETECTIONS * size_of::<Object>(),
+            kept_per_tile: MAX_DETECTIONS * (size_of::<Object>() + masked),
             output: options.output.clone(),
         };
         let job = Job::fit(&options.job, model, input, demand)?;
@@ -113,7 +123,9 @@ impl<'a> Detect<'a> {
     /// The first error of reading, computing or writing.
     pub fn run(&self, progress: ProgressMode, stop: &AtomicBool) -> Result<DetectReport> {
         let mut sink = vector::create(&self.options.output, &self.layer(), self.options.job.overwrite)?;
-        self.options.preview.iter().try_for_each(|path| check_preview(path, self.options.job.overwrite))?;
+        let replaces = self.options.job.overwrite;
+        let mut preview = self.options.preview.iter();
+        preview.try_for_each(|path| check_preview(path, self.job.targets(), replaces))?;
         let grid = self.job.series().grid();
         let mut found = Found {
             grid: self.job.grid(),
@@ -121,19 +133,23 @@ impl<'a> Detect<'a> {
             min_score: self.options.min_score,
             classes: &self.classes,
             objects: Vec::new(),
+            row: DETECTION_ROW + if has_masks(&self.head) { MASK_SIDE * MASK_SIDE } else { 0 },
+            masks: Masks::default(),
+            full: 0,
             dates: vec![Vec::new(); self.job.grid().len()],
         };
         let job = self.job.run(&mut |output| found.add(output), progress, stop)?;
         let in_tiles = found.objects.len();
         let objects = suppress(std::mem::take(&mut found.objects), SUPPRESSION);
-        self.write(&objects, &found.dates, sink.as_mut())?;
+        self.write(&objects, &found, sink.as_mut())?;
         sink.finish()?;
         if let Some(path) = &self.options.preview {
             self.draw(&objects)?.write(path)?;
         }
         let count = |class: &u32| objects.iter().filter(|o| o.class == *class).count();
         let categories = self.classes.iter().map(|c| (self.head.category(*c as usize), count(c)));
-        Ok(DetectReport { job, objects: (in_tiles, objects.len()), categories: categories.collect() })
+        let (objects, full) = ((in_tiles, objects.len()), found.full);
+        Ok(DetectReport { job, objects, full, categories: categories.collect() })
     }
 
     fn draw(&self, objects: &[Object]) -> Result<Picture> {
@@ -163,40 +179,33 @@ impl<'a> Detect<'a> {
         layer
     }
 
-    fn write(&self, objects: &[Object], dates: &[Vec<usize>], sink: &mut dyn FeatureSink) -> Result<()> {
-        let georef = self.job.series().grid().georef.as_ref();
+    fn write(&self, objects: &[Object], found: &Found, sink: &mut dyn FeatureSink) -> Result<()> {
+        let pixels = GeoTransform::north_up(0.0, 0.0, 1.0, 1.0);
+        let transform = self.job.series().grid().georef.as_ref().map_or(pixels, |georef| georef.transform);
         let model = model_name(self.job.model());
         for object in objects {
-            let dates = dates.get(object.window as usize).map_or(&[][..], Vec::as_slice);
+            let dates = found.dates.get(object.window as usize).map_or(&[][..], Vec::as_slice);
             let mut values = vec![
                 Value::Text(self.head.category(object.class as usize)),
                 Value::Real(f64::from(object.score)),
             ];
             values.extend(self.times(dates));
             values.push(Value::Text(model.clone()));
-            let geometry = geometry(&object.bounds, self.options.shape, georef);
+            let geometry = geometry(object, self.options.shape, &found.masks, &transform)?;
             sink.write(&Feature { geometry, values })?;
         }
         Ok(())
     }
 
-    /// First and last date, their number, and where they come from.
+    /// First and last date, their number, and what they were read from.
     fn times(&self, dates: &[usize]) -> [Value; 4] {
-        let frames = self.job.series().frames();
         let mut dates = dates.to_vec();
         dates.sort_unstable();
         dates.dedup();
+        let frames = self.job.series().frames();
         let frames: Vec<_> = dates.iter().filter_map(|i| frames.get(*i)).collect();
-        let label = |frame: Option<&&crate::raster::FrameInfo>| {
-            frame.map_or(Value::Null, |frame| Value::Text(frame.label.clone()))
-        };
-        let sources: Vec<String> = frames.iter().map(|frame| source_name(frame)).collect();
-        [
-            label(frames.first()),
-            label(frames.last()),
-            Value::Integer(frames.len() as i64),
-            Value::Text(sources.join(", ")),
-        ]
+        let [start, end, sources] = dates_of(&frames);
+        [start, end, Value::Integer(frames.len() as i64), sources]
     }
 }
 
@@ -212,15 +221,22 @@ impl Found<'_> {
             margin: self.grid.spec().overlap as f64 / 8.0,
         };
         let before = self.objects.len();
-        for row in output.values.as_chunks::<DETECTION_ROW>().0 {
-            let [x0, y0, x1, y1, score, class] = *row;
+        let sure = |row: &&[f32]| row.get(4).is_some_and(|score| *score >= self.min_score);
+        self.full += usize::from(output.values.chunks_exact(self.row).filter(sure).count() == MAX_DETECTIONS);
+        for (place, row) in output.values.chunks_exact(self.row).enumerate() {
+            let (&[x0, y0, x1, y1, score, class, ..], mask) = (row, &row[DETECTION_ROW..]) else { continue };
             let class = class as u32;
             if !(score >= self.min_score && self.classes.contains(&class)) {
                 continue;
             }
             let bounds = Bounds { x0: x0.into(), y0: y0.into(), x1: x1.into(), y1: y1.into() };
-            let object = window.object(bounds, score, class);
-            self.objects.extend(object.filter(|object| has_data(object, output)));
+            let object = window.object(bounds, score, class, place as u32);
+            let Some(object) = object.filter(|object| has_data(object, output)) else { continue };
+            if !mask.is_empty() {
+                let whole = bounds.shift(tile.input.x0 as f64, tile.input.y0 as f64);
+                self.masks.keep(&object, whole, mask);
+            }
+            self.objects.push(object);
         }
         if let Some(dates) = self.dates.get_mut(number).filter(|_| self.objects.len() > before) {
             dates.extend(output.dates);
@@ -253,19 +269,21 @@ fn classes(head: &Head, named: &[String]) -> Result<Vec<u32>> {
     named.iter().map(find).collect()
 }
 
-/// An object in the coordinates of its image, pixels where it has none.
-fn geometry(bounds: &Bounds, shape: Shape, georef: Option<&Georef>) -> Geometry {
-    let at =
-        |x: f64, y: f64| -> [f64; 2] { georef.map_or((x, y), |georef| georef.transform.apply(x, y)).into() };
-    match shape {
-        Shape::Point => {
-            let (x, y) = bounds.centre();
-            Geometry::Point(at(x, y))
-        }
-        Shape::Box => {
-            let Bounds { x0, y0, x1, y1 } = *bounds;
-            // Counterclockwise on a map, where rows run southwards.
-            Geometry::Polygon(vec![vec![at(x0, y0), at(x0, y1), at(x1, y1), at(x1, y0), at(x0, y0)]])
-        }
-    }
+/// Whether a head gives masks.
+fn has_masks(head: &Head) -> bool {
+    matches!(head.kind, HeadKind::Detector { masks: true, .. })
+}
+
+/// An object in the coordinates that `transform` leads to from pixels.
+fn geometry(object: &Object, shape: Shape, masks: &Masks, transform: &GeoTransform) -> Result<Geometry> {
+    let at = |x: f64, y: f64| -> [f64; 2] { transform.apply(x, y).into() };
+    let Bounds { x0, y0, x1, y1 } = object.bounds;
+    // Counterclockwise on a map, where rows run southwards.
+    let whole = || Geometry::Polygon(vec![vec![at(x0, y0), at(x0, y1), at(x1, y1), at(x1, y0), at(x0, y0)]]);
+    let (x, y) = object.bounds.centre();
+    Ok(match shape {
+        Shape::Point => Geometry::Point(at(x, y)),
+        Shape::Box => whole(),
+        Shape::Outline => masks.outline(object, transform)?.unwrap_or_else(whole),
+    })
 }

@@ -142,14 +142,18 @@ impl<'a> Job<'a> {
     /// Chooses tiles that fit the memory and compiles the network. Writes nothing.
     ///
     /// # Errors
-    /// `Usage` for overlaps that do not fit the network; `Limit` when the memory does not suffice for the smallest
-    /// tile.
+    /// `Usage` for overlaps that do not fit the network and for two results of one name; `Limit` when the memory
+    /// does not suffice for the smallest tile.
     pub fn fit(
         options: &'a JobOptions,
         model: &'a LoadedModel,
         input: Input,
         demand: Demand,
     ) -> Result<Self> {
+        let paths: Vec<&PathBuf> = demand.targets.iter().map(|target| &target.path).collect();
+        if let Some(twice) = paths.iter().enumerate().find(|(i, path)| paths[..*i].contains(path)) {
+            return Err(Error::usage("two results of this name").in_file(twice.1));
+        }
         let Input { mut series, layout } = input;
         let shared = options.overlap.pixels(model)?;
         let wanted = Wanted { options, model, series: &series, layout: &layout, demand: &demand, shared };

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::frames::InputLayout;
+use super::target::Target;
 use crate::detect::Bounds;
 use crate::error::{Error, InFile, Result};
 use crate::models::Colour;
@@ -131,11 +132,14 @@ impl Picture {
     }
 }
 
-/// Refuses a preview that would replace a file, or is no PNG by its name.
+/// Refuses a preview that would replace a file or one of the results, or is no PNG by its name.
 ///
 /// # Errors
 /// `Usage` in either case.
-pub fn check(path: &Path, overwrite: bool) -> Result<()> {
+pub fn check(path: &Path, results: &[Target], overwrite: bool) -> Result<()> {
+    if results.iter().any(|result| result.path == path) {
+        return Err(Error::usage("two results of this name").in_file(path));
+    }
     if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
         return Err(Error::usage("a preview's name should end in .png").in_file(path));
     }

@@ -6,6 +6,7 @@ use super::input::Input;
 use super::job::JobOptions;
 use crate::engine::LoadedModel;
 use crate::error::Result;
+use crate::raster::vector::Value;
 use crate::raster::{FrameInfo, FrameSource};
 
 /// Names and values, without the time of writing. `values` says what the numbers mean.
@@ -51,10 +52,18 @@ pub fn model_name(model: &LoadedModel) -> String {
     model.weights().path().file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// What a date was read from: the product, or the file it begins with.
-pub fn source_name(frame: &FrameInfo) -> String {
+/// What a date was read from: the product, the folder of several files, or the file.
+fn source_name(frame: &FrameInfo) -> String {
     let Some(file) = frame.files.first() else { return frame.label.clone() };
+    let folder = file.parent().filter(|_| frame.files.len() > 1);
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let product = |path: &&Path| name(path).to_ascii_uppercase().contains(".SAFE");
-    name(file.ancestors().find(product).unwrap_or(file))
+    name(file.ancestors().find(product).or(folder).unwrap_or(file))
+}
+
+/// Values of features made from dates, in time order: the first, the last, and what they were read from.
+pub fn dates_of(frames: &[&FrameInfo]) -> [Value; 3] {
+    let label = |frame: Option<&&FrameInfo>| frame.map_or(Value::Null, |f| Value::Text(f.label.clone()));
+    let sources: Vec<String> = frames.iter().map(|frame| source_name(frame)).collect();
+    [label(frames.first()), label(frames.last()), Value::Text(sources.join(", "))]
 }

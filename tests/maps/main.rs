@@ -231,7 +231,9 @@ fn classes_and_probabilities_are_the_windows() {
     let more = ["--set", "n_s2_images=4", "--blend", "crop", "--probabilities", shares_path, "--type", "f32"];
     let more = [&more[..], &["--threshold", threshold.as_str()]].concat();
     let preview = folder.path().join("classes.png");
-    let more = [&more[..], &["--preview", preview.to_str().unwrap()]].concat();
+    let polygons = folder.path().join("classes.geojson");
+    let drawn = ["--preview", preview.to_str().unwrap(), "--polygons", polygons.to_str().unwrap()];
+    let more = [&more[..], &drawn, &["--min-pixels", "1", "--simplify", "0"]].concat();
     done(swath("segment", &scenes, &windows.weights, &output, &more));
     check_pixels(&windows, &samples(&shares), 3, scene::has_data, <[f32]>::to_vec);
     let largest = |numbers: &[f32]| {
@@ -242,6 +244,22 @@ fn classes_and_probabilities_are_the_windows() {
     let classes = samples(&output);
     check_pixels(&windows, &classes, 1, scene::has_data, largest);
     assert!([1.0, 2.0].iter().all(|c| classes.contains(c)) || [1.0, 3.0].iter().all(|c| classes.contains(c)));
+    let json: Value = serde_json::from_slice(&std::fs::read(&polygons).unwrap()).unwrap();
+    let mut areas = [0.0; 3];
+    for feature in json["features"].as_array().unwrap() {
+        let properties = &feature["properties"];
+        let number = |name: &str| properties[name].as_f64().unwrap();
+        areas[number("class") as usize - 1] += number("pixels");
+        let metres = number("area_m2") / number("pixels");
+        assert!((metres - 100.0).abs() < 0.5, "{metres} square metres a pixel");
+    }
+    for (class, area) in areas.into_iter().enumerate() {
+        assert_eq!(
+            classes.iter().filter(|c| **c == class as f32 + 1.0).count() as f64,
+            area,
+            "class {class}"
+        );
+    }
     let picture = open_path(&preview, &OpenOptions::default()).unwrap().decode(0, 0, 0).unwrap();
     let Samples::U8(colours) = picture.samples else { panic!("a picture of bytes") };
     for (colour, class) in colours.chunks_exact(3).zip(&classes) {

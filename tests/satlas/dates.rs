@@ -48,6 +48,7 @@ fn network(kind: HeadKind, task: Task, aggregation: Aggregation) -> Satlas {
         fpn: Some(("intermediates.0.fpn.".to_string(), Fpn { channels: 128, levels: 4, keeps: false })),
         upsample: Some(("intermediates.1.".to_string(), upsample)),
         heads: vec![head],
+        masks_in_rows: false,
     }
 }
 

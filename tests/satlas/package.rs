@@ -39,6 +39,7 @@ pub fn network(depth: usize, head: Option<(HeadKind, Task)>) -> Satlas {
         fpn: neck.then(|| ("fpn.fpn.".to_string(), Fpn { channels: 128, levels: 4, keeps: false })),
         upsample: neck.then(|| ("upsample.".to_string(), upsample)),
         heads: head.into_iter().collect(),
+        masks_in_rows: false,
     }
 }
 

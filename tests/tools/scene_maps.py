@@ -8,7 +8,7 @@ repeated. Detections: each feature must be a window's, each a window answers for
 is, places must be gdaltransform's within 5 cm; with --whole, those of one window over the whole scene are compared too.
 Classes and probabilities must be the windows', bit for bit. ogrinfo and gdalinfo must read the files.
 
-scene_maps.py FOLDER [--swath target/release/swath] [--threads N] [--side PX] [--whole] [--keep DIR]
+scene_maps.py FOLDER [--swath target/release/swath] [--threads N] [--side PX] [--whole] [--keep DIR] [--weights DIR]
 """
 import argparse
 import json
@@ -18,10 +18,6 @@ import tempfile
 
 import numpy as np
 import rasterio
-import torch
-
-from formula import fill
-from satlas_networks import Satlas
 
 BANDS = ["TCI", "B05", "B06", "B07", "B08", "B11", "B12"]
 DAYS = {"20200219": 1.0, "20200305": 0.93, "20200320": 1.06, "20200404": 0.88}
@@ -91,39 +87,54 @@ def forward(program, weights, inputs, folder, *told):
     return dict(np.load(folder / "y.npz"))
 
 
-def network(folder, name, task):
+def network(args, folder, name, task):
+    if args.weights:
+        return args.weights / f"{name}.pth"
+    import torch
+    from formula import fill
+    from satlas_networks import Satlas
+
     net = fill(Satlas("swin_v2_b", 9, task), name)
     torch.save(net.state_dict(), folder / f"{name}.pth")
     return folder / f"{name}.pth"
 
 
 def overlap(a, b):
-    """Intersection over union of boxes with boxes."""
+    """Of boxes with boxes: common area over that of both together, and over that of the smaller one."""
     low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
     common = np.clip(high - low, 0, None).prod(2)
     area = lambda boxes: (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return common / (area(a)[:, None] + area(b)[None] - common)
+    areas = area(a)[:, None], area(b)[None]
+    return common / (sum(areas) - common), common / np.minimum(*areas)
 
 
 def in_windows(arrays, places, grid):
-    """Boxes in the image, scores, and whether their window answers for them."""
+    """Boxes in the image, scores, labels, whether their window answers for them and whether its border cuts them."""
     width, height = grid[:2]
-    boxes, scores, own = [], [], []
+    boxes, scores, labels, own, cut = [], [], [], [], []
     for k, ((x, y), (left, top, right, bottom), size) in enumerate(places):
         found = arrays[f"head0_img{k}_boxes"].astype(np.float64) + [x, y, x, y]
         found = found.clip([x, y, x, y], [min(x + size[1], width), min(y + size[0], height)] * 2)
         cx, cy = found[:, ::2].mean(1), found[:, 1::2].mean(1)
         boxes.append(found)
         scores.append(arrays[f"head0_img{k}_scores"].astype(np.float64))
+        labels.append(arrays[f"head0_img{k}_labels"])
+        ends = [(found[:, 0] <= x + 1) & (x > 0), (found[:, 1] <= y + 1) & (y > 0),
+                (found[:, 2] >= x + size[1] - 1) & (x + size[1] < width), (found[:, 3] >= y + size[0] - 1) & (y + size[0] < height)]
+        cut.append(np.any(ends, axis=0))
         own.append((left <= cx) & (cx < right) & (top <= cy) & (cy < bottom) & ((found[:, 2:] - found[:, :2]).min(1) > 0))
-    return np.concatenate(boxes), np.concatenate(scores), np.concatenate(own)
+    return [np.concatenate(parts) for parts in (boxes, scores, labels, own, cut)]
 
 
 def features(path):
-    """Boxes as lon/lat corners (upper left, lower right), and scores."""
+    """Outlines in longitude and latitude from the upper left corner on, long sides cut into pieces, and scores."""
     items = json.loads(path.read_text())["features"]
-    rings = np.array([f["geometry"]["coordinates"][0] for f in items])
-    return rings[:, 0], rings[:, 2], np.array([f["properties"]["score"] for f in items])
+    rings = [np.array(f["geometry"]["coordinates"][0]) for f in items]
+    return rings, np.array([f["properties"]["score"] for f in items])
+
+
+def bounds(rings):
+    return np.array([[*ring.min(0), *ring.max(0)] for ring in rings]).reshape(-1, 4)
 
 
 def lonlat(points, crs):
@@ -134,49 +145,53 @@ def lonlat(points, crs):
 
 
 def detect(args, folder, scenes, grid, stack):
-    weights, out = network(folder, "wind_turbine", "detect"), folder / "turbines.geojson"
+    weights, out = network(args, folder, "wind_turbine", "detect"), folder / "turbines.geojson"
     common = ["--threads", args.threads, "--set", "n_s2_images=4"]
     job = ["-m", weights, "--min-score", SCORE, "--geometry", "box", "--memory", "12G", *common]
     run(args.swath, "detect", *scenes, "-o", out, "--tile", TILE, "--overlap", OVERLAP, *job,
         "--coverage", folder / "seen.tif", "--preview", folder / "turbines.png")
     parts = list(windows(stack, TILE))
     arrays = forward(args.swath, weights, [p[2] for p in parts], folder, *common)
-    boxes, scores, own = in_windows(arrays, [(p[0], p[1], p[2].shape[2:]) for p in parts], grid)
-    upper, lower, got = features(out)
+    boxes, scores, labels, own, cut = in_windows(arrays, [(p[0], p[1], p[2].shape[2:]) for p in parts], grid)
+    rings, got = features(out)
     assert len(got) >= 100, f"{len(got)} objects"
     x0, y0 = grid[2] * (boxes[:, 0], boxes[:, 1])
     x1, y1 = grid[2] * (boxes[:, 2], boxes[:, 3])
     corners = np.hstack([lonlat(np.stack([x0, y0], 1), grid[3]), lonlat(np.stack([x1, y1], 1), grid[3])])
     far, kept = 0.0, []
-    for a, b, score in zip(upper, lower, got):
+    for ring, score in zip(rings, got):
         same = np.flatnonzero(np.abs(scores - score) < 1e-9)
-        error = np.abs(corners[same] - np.concatenate([a, b])).max(1)
-        assert len(same) and error.min() < 5e-7, f"{a} {score} is no window's: {error}"
+        lower = np.abs(ring[None] - corners[same, None, 2:]).max(2).min(1)
+        error = np.maximum(np.abs(ring[0] - corners[same, :2]).max(1), lower)
+        assert len(same) and error.min() < 5e-7, f"{ring[0]} {score} is no window's: {error}"
         far, _ = max(far, error.min()), kept.append(same[error.argmin()])
     kept = np.array(kept)
-    missing = np.setdiff1d(np.flatnonzero(own), kept)
-    assert (overlap(boxes[missing], boxes[kept]).max(1, initial=0) > 0.4).all(), "an object of a window is lost"
-    twice = overlap(boxes[kept], boxes[kept]) - np.eye(len(kept))
+    seen = stack.any((0, 1))[tuple(boxes.reshape(-1, 2, 2).mean(1).astype(int).T[::-1])]
+    missing = np.setdiff1d(np.flatnonzero(own & seen), kept)
+    both, part = overlap(boxes[missing], boxes[kept])
+    same = (both > 0.5) | (part > 0.6) & (cut[missing][:, None] | cut[kept][None])
+    assert (same & (labels[missing][:, None] == labels[kept])).any(1).all(), "an object of a window is lost"
+    twice = (overlap(boxes[kept], boxes[kept])[0] - np.eye(len(kept))) * (labels[kept][:, None] == labels[kept])
     print(f"detect   {len(got)} objects of {len(scores)} in {len(parts)} windows, every one a window's; "
-          f"{len(missing)} that windows answer for gave way to another; largest overlap of two {twice.max():.2f}; "
+          f"{len(missing)} that windows answer for gave way to another; largest overlap of two of a category {twice.max():.2f}; "
           f"places within {far * 111e3:.3f} m of gdaltransform's", flush=True)
     info = subprocess.run(["ogrinfo", "-so", "-al", out], capture_output=True, text=True, check=True).stdout
     assert f"Feature Count: {len(got)}" in info
     if args.whole:
         whole = folder / "whole.geojson"
         run(args.swath, "detect", *scenes, "-o", whole, "--tile", max(grid[:2]) + ALIGN, *job)
-        wu, wl, ws = features(whole)
-        least = ws.min() if len(ws) == 100 else SCORE
-        a, b = np.hstack([upper, lower])[got >= least], np.hstack([wu, wl])
-        a, b = a[:, [0, 3, 2, 1]], b[:, [0, 3, 2, 1]]
-        shared = overlap(a, b)
+        in_whole, ws = features(whole)
+        # A window gives 100 at most: those of the whole scene end at some score.
+        least = ws.min()
+        a, b = bounds(rings)[got >= least], bounds(in_whole)
+        shared = overlap(a, b)[0]
         print(f"whole    {len(b)} objects in one window, {len(a)} in tiles from score {least:.3f} on: "
               f"{(shared.max(0, initial=0) < 0.5).mean():.1%} of the first and {(shared.max(1, initial=0) < 0.5).mean():.1%} "
               "of the second have no counterpart that overlaps by half", flush=True)
 
 
 def segment(args, folder, scenes, grid, stack):
-    weights, out, shares = network(folder, "solar_farm", "bin_segment"), folder / "solar.tif", folder / "shares.tif"
+    weights, out, shares = network(args, folder, "solar_farm", "bin_segment"), folder / "solar.tif", folder / "shares.tif"
     common = ["--threads", args.threads, "--set", "n_s2_images=4", "--set", "tasks=solar_farm"]
     parts = list(windows(stack, TILE))
     arrays = forward(args.swath, weights, [p[2] for p in parts], folder, *common)["head0"][:, 0]
@@ -212,6 +227,7 @@ def main():
     parser.add_argument("--side", type=int, default=1 << 20, help="use no more than this of the scene")
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--keep", type=pathlib.Path)
+    parser.add_argument("--weights", type=pathlib.Path, help="folder of wind_turbine.pth and solar_farm.pth to run instead")
     parser.add_argument("--only", choices=["detect", "segment"])
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:

@@ -161,6 +161,9 @@ pub struct Satlas {
     pub upsample: Option<(String, Upsample)>,
     /// The heads.
     pub heads: Vec<Head>,
+    /// Whether a detector's masks are part of its rows, 28² numbers behind each box, instead of a result of
+    /// their own.
+    pub masks_in_rows: bool,
 }
 
 /// Where the parts of a network lie in files: those of the reference and of its package for backbones.
@@ -246,6 +249,7 @@ impl Satlas {
                 None => None,
             },
             heads,
+            masks_in_rows: false,
         })
     }
 }
@@ -376,7 +380,7 @@ impl Network for Satlas {
         let head = self.heads.get(place).filter(|head| head.kind.serves(task))?.clone();
         let exclusive = if head.task == task { head.exclusive } else { task == Task::Segment };
         let head = Head { task, exclusive, ..head };
-        Some(Box::new(Self { heads: vec![head], ..self.clone() }))
+        Some(Box::new(Self { heads: vec![head], masks_in_rows: true, ..self.clone() }))
     }
 
     fn input(&self) -> InputSpec {
@@ -432,8 +436,13 @@ impl Network for Satlas {
             };
             let size = [x.dim(2), x.dim(3)];
             let found = detector::build(b, &pyramid, size, classes, masks, &head.anchors);
-            outputs.extend(found.iter().map(|found| (format!("{name}{DETECTIONS}"), found.rows)));
-            outputs.extend(found.and_then(|found| found.masks).map(|y| (format!("{name}{MASKS}"), y)));
+            let Some(detector::Detections { rows, masks }) = found else { continue };
+            let rows = match masks.filter(|_| self.masks_in_rows) {
+                Some(y) => rows.concat(&[y.reshape(&[y.dim(0), y.dim(1), y.dim(2) * y.dim(3)])], 2),
+                None => rows,
+            };
+            outputs.push((format!("{name}{DETECTIONS}"), rows));
+            outputs.extend(masks.filter(|_| !self.masks_in_rows).map(|y| (format!("{name}{MASKS}"), y)));
         }
         if self.heads.is_empty() {
             outputs.extend(neck.into_iter().enumerate().map(|(level, map)| (format!("feat{level}"), map)));
