@@ -2,3 +2,5 @@
 
 #[path = "../../../src/kernel/conv.rs"]
 pub mod conv;
+#[path = "../../../src/kernel/precision.rs"]
+pub mod precision;
