@@ -144,6 +144,18 @@ fn bare(prefix: &str, backbone: models::Backbone) -> models::Satlas {
     }
 }
 
+/// The bands that a Satlas network of so many channels is taken to have when nothing tells.
+fn satlas_bands(channels: usize) -> Vec<models::Band> {
+    let names: &[&str] = match channels {
+        2 => &["vh", "vv"],
+        3 => &["tci"],
+        9 => &["tci", "b05", "b06", "b07", "b08", "b11", "b12"],
+        11 => &models::LANDSAT_BANDS,
+        _ => &[],
+    };
+    models::Band::ordered(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>())
+}
+
 fn pyramid(keeps: bool) -> Option<(String, models::Fpn)> {
     Some(("intermediates.0.fpn.".to_string(), models::Fpn { channels: 6, levels: 4, keeps }))
 }
@@ -167,7 +179,7 @@ proptest! {
         let detect = if masks { Task::Instance } else { Task::Detect };
         let upsample = models::Upsample { widths: vec![6; 2], inner: vec![6; 2], skip: false };
         let network = models::Satlas {
-            bands: models::Stack::of(1, channels).bands,
+            bands: satlas_bands(channels),
             aggregation: (String::new(), if mean { models::Aggregation::Mean } else { models::Aggregation::Max }),
             images: if grouped { 3 } else { 2 },
             groups: if grouped { vec![vec![0, 1], vec![2]] } else { Vec::new() },
