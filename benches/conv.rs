@@ -11,7 +11,7 @@ mod peak;
 use std::time::Instant;
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use swath::cpu::conv::{Algorithm, Method, Operands, PackedConv};
+use swath::cpu::conv::{Algorithm, Kept, Method, Operands, PackedConv};
 use swath::cpu::isa::Isa;
 use swath::cpu::pool::Pool;
 use swath::kernel::conv::{Activation, Conv2dParams, Epilogue};
@@ -63,7 +63,7 @@ impl Case {
 
     fn run(&mut self, pool: &Pool) {
         let (x, y) = (self.x.as_ptr(), self.y.as_mut_ptr());
-        let operands = Operands { x, y, bias: &self.bias, slope: &[], residuals: [x, x] };
+        let operands = Operands { x, y, bias: &self.bias, slope: &[], residuals: [x, x], kept: Kept::NONE };
         // SAFETY: the tensors have the spans of the parameters.
         unsafe { self.conv.run(&self.params, &operands, &mut self.scratch, pool).unwrap() };
     }

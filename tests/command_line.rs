@@ -16,6 +16,7 @@ const COMMANDS: &[&[&str]] = &[
     &["smooth"],
     &["check"],
     &["profile"],
+    &["bench"],
     &["weights"],
     &["weights", "inspect"],
     &["weights", "convert"],
@@ -110,4 +111,27 @@ fn a_plan_names_the_kernels_and_the_memory() {
     assert!(cpu.contains("memory: params"), "{cpu}");
     assert!(plan(&["--tile", "16", "--device", "reference"]).contains("conv2d_fwd_any__reference"));
     assert_eq!(swath(["info", weights.to_str().unwrap(), "--tile", "16"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_times_of_steps_add_up_to_the_whole() {
+    for layers in [&["--layers"][..], &[]] {
+        let words = ["bench", "demo", "--size", "40x56", "--runs", "2", "--threads", "1"];
+        let said = stdout(&swath(words.iter().chain(layers)));
+        let (head, table) = said.split_once('\n').unwrap();
+        let whole: f64 = head.split_once(": ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+        let times =
+            table.lines().skip(1).map(|l| l.split_whitespace().next().unwrap().parse::<f64>().unwrap());
+        let times: Vec<f64> = times.collect();
+        let (all, rows) = times.split_last().unwrap();
+        assert!(
+            rows.len() > 3 && (rows.iter().sum::<f64>() - all).abs() < 0.001 * times.len() as f64,
+            "{said}"
+        );
+        // A debug build fills memory with NaN before the first step, which is part of it.
+        assert!((0.97 * whole..=whole).contains(all), "{said}");
+        assert_eq!(said.contains("conv_first"), !layers.is_empty(), "{said}");
+    }
+    let refused = swath(["bench", "demo", "--size", "0x4"]);
+    assert_eq!(refused.status.code(), Some(2));
 }

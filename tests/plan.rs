@@ -112,6 +112,18 @@ fn a_dense_block_needs_convolutions_only() {
 }
 
 #[test]
+fn the_convolutions_of_a_dense_block_share_what_they_make_of_its_channels() {
+    let cpu = Cpu::new(2).unwrap();
+    let plan = compile(&optimised(&rrdb(2, 64, 32, 1, [20, 24])), &cpu).unwrap();
+    let shares = plan.steps.iter().filter_map(|s| s.kept.map(|kept| (kept.room, kept.made)));
+    // x is read by all five; what fewer read is not kept.
+    let block = [(64, 0), (64, 64), (64, 64), (64, 64), (64, 64)];
+    assert_eq!(shares.collect::<Vec<_>>(), block.repeat(6));
+    let alone = compile(&optimised(&rrdb(2, 64, 32, 1, [20, 24])), &cpu.pointwise()).unwrap();
+    assert!(alone.steps.iter().all(|s| s.kept.is_none()));
+}
+
+#[test]
 fn the_arena_does_not_grow_with_depth_nor_hold_whole_images_of_the_tail() {
     let cpu = Cpu::new(1).unwrap();
     let arena = |blocks| compile(&optimised(&rrdb(blocks, 64, 32, 1, [64, 64])), &cpu).unwrap().arena;

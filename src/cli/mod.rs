@@ -1,5 +1,6 @@
 //! The command line: parses flags, calls the library, prints. One file a command.
 
+mod bench;
 mod check;
 mod demo;
 mod detect;
@@ -58,6 +59,7 @@ enum Command {
     Info(info::Args),
     Demo(demo::Args),
     Smooth(smooth::Args),
+    Bench(bench::Args),
     Weights(weights::Args),
 }
 
@@ -98,6 +100,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Profile(args) => profile::run(&args),
         Command::Forward(args) => forward::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Smooth(args) => smooth::run(&args),
         Command::Weights(args) => weights::run(&args),

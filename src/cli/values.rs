@@ -34,6 +34,18 @@ impl FromStr for ByteSize {
     }
 }
 
+/// Rows and columns: `128x96`, or `128` for a square.
+///
+/// # Errors
+/// `Usage` when it is neither.
+pub fn extents(text: &str) -> Result<[usize; 2]> {
+    let (rows, columns) = text.split_once('x').unwrap_or((text, text));
+    match (rows.trim().parse(), columns.trim().parse()) {
+        (Ok(rows), Ok(columns)) if rows > 0 && columns > 0 => Ok([rows, columns]),
+        _ => Err(Error::usage(format!("\"{text}\" is not a size in pixels; write 128 or 128x96"))),
+    }
+}
+
 /// Bytes for people: `1.5 GiB`.
 pub fn human_bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];

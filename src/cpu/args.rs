@@ -1,5 +1,7 @@
 //! Addresses a kernel works on, shared by the threads that run its parts.
 
+use super::conv::Kept;
+
 /// Most operands of any kernel.
 pub(super) const MAX_OPERANDS: usize = 6;
 
@@ -14,6 +16,8 @@ pub(super) struct Args {
     pub x: [*const f32; MAX_OPERANDS],
     /// First element of the result.
     pub y: *mut f32,
+    /// What calls on the same first operand share.
+    pub kept: Kept,
 }
 
 // SAFETY: parts of a kernel write disjoint elements; callers keep everybody else away.

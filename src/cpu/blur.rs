@@ -33,7 +33,7 @@ pub(super) unsafe fn run(
 ) {
     let (h, w) = (p.h as usize, p.w as usize);
     let rows = p.planes as usize * h;
-    let middle = &Args { x: args.x, y: scratch.as_mut_ptr() };
+    let middle = &Args { y: scratch.as_mut_ptr(), ..*args };
     pool.run(rows, |part| {
         // SAFETY: row `part` of x is readable and row `part` of scratch is this part's own.
         let (x, y) = unsafe { (row(middle.x[0], part, w), row_mut(middle.y, part, w)) };

@@ -2,7 +2,7 @@
 //! `stride`-th row and column and stores them at their places.
 
 use super::args::Args;
-use super::conv::{Algorithm, Method, Operands, PackedConv, Spread};
+use super::conv::{Algorithm, Kept, Method, Operands, PackedConv, Spread};
 use super::isa::Isa;
 use super::pool::Pool;
 use crate::kernel::conv::{Activation, Conv2dParams, Epilogue, PadMode};
@@ -131,6 +131,7 @@ impl PackedPhases {
                 bias,
                 slope: &[],
                 residuals: [std::ptr::null(); 2],
+                kept: Kept::NONE,
             };
             // SAFETY: this function's; the phase's rows and columns, spread, lie within y.
             unsafe { packed.run_spread(&conv, &operands, spread, scratch, pool)? };

@@ -102,27 +102,24 @@ const IMPLS: &[Impl] = &[
     Impl::always("roi_align_fwd", "roi_align_fwd_f32__placed"),
 ];
 
-/// The implementation of a kernel on so many threads: the fastest that rounds factors to nothing
+/// The implementation of a kernel on a pool of so many threads: the fastest that rounds factors to nothing
 /// coarser than `precision`, or with `pointwise` the fastest of those whose results do not depend on
 /// where in an image a pixel lies.
-pub(super) fn choose(
-    kernel: &Kernel,
-    threads: usize,
-    precision: Precision,
-    pointwise: bool,
-) -> Result<Choice> {
-    let (threads, isa) = (threads.min(threads_worth(kernel)), Isa::current()?);
+pub(super) fn choose(kernel: &Kernel, pool: usize, precision: Precision, pointwise: bool) -> Result<Choice> {
+    let (threads, isa) = (pool.min(threads_worth(kernel)), Isa::current()?);
     let fitting = IMPLS.iter().filter(|i| {
         let own = Precision::of(i.entry);
         let placed = algorithm(i.entry) == Algorithm::Winograd;
         precision.allows(own) && isa.multiplies(own) && !(pointwise && placed)
     });
-    let mut choice = Choice { entry: registry::choose(fitting, kernel)?.entry, workspace: 0, packed: None };
+    let mut choice = Choice::of(registry::choose(fitting, kernel)?.entry);
     match kernel {
         Kernel::Conv2d(p) => {
             let method = method(choice.entry)?;
             let (entry, len) = PackedConv::form(method, p)?;
             choice.entry = entry;
+            choice.transform = PackedConv::transform(method, p, pool)?;
+            let threads = if method.algorithm == Algorithm::Winograd { pool } else { threads };
             choice.workspace = PackedConv::scratch_len(method, p, threads)?;
             choice.packed = Some(Packed { operand: 1, len, variant: p.groups });
         }
@@ -235,7 +232,7 @@ unsafe fn convolve(
     let bias = vector(if p.epilogue.has_bias == 1 { p.c_out as usize } else { 0 });
     let slope = vector(p.epilogue.slopes(p.c_out as usize));
     let residuals = [args.x[next], args.x.get(next + 1).copied().unwrap_or(std::ptr::null())];
-    let operands = Operands { x: args.x[0], y: args.y, bias, slope, residuals };
+    let operands = Operands { x: args.x[0], y: args.y, bias, slope, residuals, kept: args.kept };
     // SAFETY: as this function's.
     unsafe { packed.run(p, &operands, scratch, pool) }
 }

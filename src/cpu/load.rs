@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::args::{Args, MAX_OPERANDS};
+use super::conv::Kept;
 use super::execute::{self, Prepared};
 use super::pool::Pool;
 use crate::plan::{Packing, Plan, Region, Step};
@@ -107,8 +108,11 @@ impl<'p> Constants<'p> {
     fn run(&self, step: &Step, y: &mut [f32]) -> Result<()> {
         let weights = step.packing().map(|packing| self.value(packing.constant));
         let prepared = Prepared::new(&step.kernel, step.choice.entry, weights.unwrap_or_default())?;
-        let mut args =
-            Args { x: [std::ptr::null(); MAX_OPERANDS], y: y.as_mut_ptr().wrapping_add(step.y.offset) };
+        let mut args = Args {
+            x: [std::ptr::null(); MAX_OPERANDS],
+            y: y.as_mut_ptr().wrapping_add(step.y.offset),
+            kept: Kept::NONE,
+        };
         for (operand, constant) in step.constants() {
             args.x[operand] = self.value(constant).as_ptr().wrapping_add(step.operands[operand].offset);
         }

@@ -1,8 +1,10 @@
 //! The CPU device: loads plans, packs weights, runs steps.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::args::{Args, MAX_OPERANDS};
+use super::conv::Kept;
 use super::execute::{self, Prepared};
 use super::load::Constants;
 use super::pool::Pool;
@@ -97,12 +99,13 @@ struct CpuSession {
 impl CpuSession {
     fn new(shared: Arc<Shared>) -> Result<Self> {
         let plan = &shared.plan;
+        let arena = |len| Arena::touched_by(len, |parts, zero| shared.pool.run(parts, zero));
         let ports = |ports: &[crate::plan::Port]| -> Result<Vec<Arena>> {
-            ports.iter().map(|p| Arena::new(p.shape.numel())).collect()
+            ports.iter().map(|p| arena(p.shape.numel())).collect()
         };
         Ok(Self {
-            arena: Arena::new(plan.arena)?,
-            workspace: Arena::new(plan.workspace)?,
+            arena: arena(plan.arena)?,
+            workspace: arena(plan.workspace)?,
             inputs: ports(&plan.inputs)?,
             outputs: ports(&plan.outputs)?,
             shared,
@@ -119,19 +122,29 @@ impl CpuSession {
         start.wrapping_add(slot.offset)
     }
 
-    fn steps(&mut self) -> Result<()> {
+    /// Runs all steps; `done` is called after each.
+    fn steps(&mut self, mut done: impl FnMut()) -> Result<()> {
+        if cfg!(debug_assertions) {
+            self.arena.as_mut_slice().fill(f32::NAN);
+        }
         let shared = self.shared.clone();
         for (step, prepared) in shared.plan.steps.iter().zip(&shared.prepared) {
-            let mut args = Args { x: [std::ptr::null(); MAX_OPERANDS], y: self.address(step.y) };
+            let kept = step.kept.map_or(Kept::NONE, |kept| Kept {
+                at: self.address(kept.slot),
+                room: kept.room,
+                made: kept.made,
+            });
+            let mut args = Args { x: [std::ptr::null(); MAX_OPERANDS], y: self.address(step.y), kept };
             for (x, slot) in args.x.iter_mut().zip(&step.operands) {
                 *x = self.address(*slot);
             }
             let scratch = self.workspace.as_mut_slice();
-            // SAFETY: `Plan::check` holds every operand within its region; plans keep what a step
-            // writes apart from what it reads, save where a kernel allows both to coincide; the
-            // session is borrowed exclusively.
+            // SAFETY: `Plan::check` holds every operand, and what is kept, within its region; plans
+            // keep what a step writes apart from what it reads, save where a kernel allows both to
+            // coincide; the session is borrowed exclusively.
             unsafe { execute::run(&step.kernel, prepared, &args, scratch, &shared.pool) }
                 .map_err(|e| e.while_doing(&step.label))?;
+            done();
         }
         Ok(())
     }
@@ -151,10 +164,18 @@ impl Session for CpuSession {
     }
 
     fn run(&mut self) -> Result<()> {
-        if cfg!(debug_assertions) {
-            self.arena.as_mut_slice().fill(f32::NAN);
-        }
-        self.steps()
+        self.steps(|| ())
+    }
+
+    fn time_steps(&mut self) -> Result<Vec<f64>> {
+        let mut took = Vec::with_capacity(self.shared.plan.steps.len());
+        let mut before = Instant::now();
+        self.steps(|| {
+            let now = Instant::now();
+            took.push((now - before).as_secs_f64());
+            before = now;
+        })?;
+        Ok(took)
     }
 
     fn output(&self, index: usize) -> &[f32] {

@@ -116,7 +116,14 @@ mod tests {
     /// A step from one place of the arena to another.
     fn step(kernel: Kernel, x: usize, y: usize) -> Step {
         let choice = choose(&kernel, 90, Precision::Bf16).unwrap();
-        Step { kernel, operands: vec![arena(x), arena(0)], y: arena(y), choice, label: String::new() }
+        Step {
+            kernel,
+            operands: vec![arena(x), arena(0)],
+            y: arena(y),
+            choice,
+            kept: None,
+            label: String::new(),
+        }
     }
 
     /// A convolution by so many channels at the start of two images' slabs of 64 channels to the 16 after them.

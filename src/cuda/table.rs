@@ -107,7 +107,7 @@ pub(super) fn choose(kernel: &Kernel, capability: u32, precision: Precision) -> 
     let allowed = ENTRIES.iter().filter(|e| e.set.runs_on(capability) && precision.allows(e.precision));
     let entry = find(registry::choose(allowed.map(|e| &e.choose), kernel)?.entry)?;
     let (workspace, packed) = ((entry.workspace)(kernel), (entry.packed)(kernel));
-    Ok(Choice { entry: entry.choose.entry, workspace, packed })
+    Ok(Choice { workspace, packed, ..Choice::of(entry.choose.entry) })
 }
 
 /// The implementation of that name.

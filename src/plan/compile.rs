@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::device::Kernels;
+use super::device::{Choice, Kernels};
+use super::kept::{self, Kept, Reader};
 use super::offsets::{place, Block, Piece};
 use super::storage::{assign, suits, Home, Homes, Lives, Storage};
 use super::{Constant, Plan, Port, Region, Slot, Step};
@@ -18,7 +19,7 @@ use crate::{Error, Result};
 const MIN_BAND_ROWS: usize = 64;
 
 /// Makes the plan of a graph with a device's kernels. What no output depends on is left out. The
-/// network's end runs in bands of rows while each doubling of their number still saves a tenth of
+/// network's end runs in bands of rows while each doubling of their number still saves a twentieth of
 /// the arena.
 ///
 /// # Errors
@@ -30,7 +31,7 @@ pub fn compile(graph: &Graph, kernels: &dyn Kernels) -> Result<Plan> {
     while rows.unwrap_or(0) / bands >= MIN_BAND_ROWS {
         let Some(banded) = passes::band(graph, bands)? else { break };
         let smaller = compile_whole(&banded, kernels)?;
-        if smaller.arena > plan.arena - plan.arena / 10 {
+        if smaller.arena > plan.arena - plan.arena / 20 {
             break;
         }
         plan = smaller;
@@ -77,6 +78,16 @@ struct Draft {
     operands: Vec<Spot>,
     y: Spot,
     label: String,
+    /// The node, and the value that its first operand is.
+    reads: Option<(usize, ValueId)>,
+}
+
+/// What a call shares, before storages have offsets.
+#[derive(Clone, Copy)]
+struct KeptSpot {
+    storage: usize,
+    room: usize,
+    made: usize,
 }
 
 struct Compiler<'g> {
@@ -143,7 +154,9 @@ impl Compiler<'_> {
         }
         let (y, y_layout) = self.place_of(node.out)?;
         for call in node.op.lower(&layouts, &y_layout)? {
-            let draft = draft(call, &spots, y, label.clone());
+            let whole = call.operands.first().is_some_and(|o| o.input == 0 && o.offset == 0);
+            let reads = whole.then(|| (step, node.ins[0]));
+            let draft = Draft { reads, ..draft(call, &spots, y, label.clone()) };
             if !onto_itself(&draft) {
                 drafts.push(draft);
             }
@@ -188,7 +201,34 @@ impl Compiler<'_> {
         Spot { storage: Some(self.homes.storages.len() - 1), constant: 0, offset: 0 }
     }
 
-    fn finish(self, load: Vec<Draft>, run: Vec<Draft>) -> Result<Plan> {
+    fn choices(&self, drafts: &[Draft]) -> Result<Vec<Choice>> {
+        drafts.iter().map(|d| self.kernels.choose(&d.kernel).map_err(|e| e.while_doing(&d.label))).collect()
+    }
+
+    /// Gives steps that share transformed channels memory for them.
+    fn keep(&mut self, drafts: &[Draft], choices: &[Choice]) -> Vec<Option<KeptSpot>> {
+        let producers = self.graph.producers();
+        let reader = |(step, (draft, choice)): (usize, (&Draft, &Choice))| {
+            let ((node, id), transform) = (draft.reads?, choice.transform?);
+            Some(Reader { step, node, transform, parts: kept::parts(self.graph, &producers, id) })
+        };
+        let readers: Vec<Reader> = drafts.iter().zip(choices).enumerate().filter_map(reader).collect();
+        let mut spots = vec![None; drafts.len()];
+        for sharing in kept::share(&readers) {
+            let [from, to] = sharing.nodes;
+            let piece = Piece { start: 0, end: sharing.len, from, to };
+            self.homes.storages.push(Storage::Arena(Block { pieces: vec![piece] }));
+            let storage = self.homes.storages.len() - 1;
+            for (step, made) in sharing.steps {
+                spots[step] = Some(KeptSpot { storage, room: sharing.room, made });
+            }
+        }
+        spots
+    }
+
+    fn finish(mut self, load: Vec<Draft>, run: Vec<Draft>) -> Result<Plan> {
+        let (load_choices, run_choices) = (self.choices(&load)?, self.choices(&run)?);
+        let kept = self.keep(&run, &run_choices);
         let blocks: Vec<Block> = self
             .homes
             .storages
@@ -204,13 +244,18 @@ impl Compiler<'_> {
             Some((_, Storage::Own(region))) => Slot { region: *region, offset: spot.offset },
             Some((s, Storage::Arena(_))) => Slot { region: Region::Arena, offset: starts[s] + spot.offset },
         };
-        let step = |d: Draft| -> Result<Step> {
-            let choice = self.kernels.choose(&d.kernel).map_err(|e| e.while_doing(&d.label))?;
+        let step = |((d, choice), kept): ((Draft, Choice), Option<KeptSpot>)| {
+            let kept = kept.map(|k| Kept {
+                slot: Slot { region: Region::Arena, offset: starts[k.storage] },
+                room: k.room,
+                made: k.made,
+            });
             let operands = d.operands.iter().map(slot).collect();
-            Ok(Step { kernel: d.kernel, operands, y: slot(&d.y), choice, label: d.label })
+            Step { kernel: d.kernel, operands, y: slot(&d.y), choice, kept, label: d.label }
         };
-        let steps = run.into_iter().map(step).collect::<Result<Vec<_>>>()?;
-        let load_steps = load.into_iter().map(step).collect::<Result<Vec<_>>>()?;
+        let steps: Vec<Step> = run.into_iter().zip(run_choices).zip(kept).map(step).collect();
+        let nothing = std::iter::repeat(None);
+        let load_steps = load.into_iter().zip(load_choices).zip(nothing).map(step).collect();
         let port =
             |name: &str, id: ValueId| Port { name: name.to_string(), shape: self.graph.value(id).spec.shape };
         let inputs = self.graph.inputs.iter();
@@ -236,12 +281,12 @@ fn label(graph: &Graph, node: &Node) -> String {
 fn draft(call: Call, ins: &[Spot], y: Spot, label: String) -> Draft {
     let moved = |spot: Spot, by: usize| Spot { offset: spot.offset + by, ..spot };
     let operands = call.operands.iter().map(|o| moved(ins[o.input], o.offset)).collect();
-    Draft { kernel: call.kernel, operands, y: moved(y, call.y_offset), label }
+    Draft { kernel: call.kernel, operands, y: moved(y, call.y_offset), label, reads: None }
 }
 
 fn copy(x: &Layout, from: Spot, y: &Layout, to: Spot, label: String) -> Result<Draft> {
     let kernel = Kernel::Map(MapParams::new(MapOp::Copy, [0.0; 2], y, &[x.strides()])?);
-    Ok(Draft { kernel, operands: vec![from], y: to, label })
+    Ok(Draft { kernel, operands: vec![from], y: to, label, reads: None })
 }
 
 /// Whether a call copies elements to where they already lie.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Plan;
+use super::{Plan, Transform};
 use crate::kernel::Kernel;
 use crate::tensor::TensorStore;
 use crate::Result;
@@ -16,6 +16,15 @@ pub struct Choice {
     pub workspace: usize,
     /// The operand it reads in a form of its own.
     pub packed: Option<Packed>,
+    /// What it makes of its first operand's channels and can share.
+    pub transform: Option<Transform>,
+}
+
+impl Choice {
+    /// An implementation that reads operands as they are and needs no scratch.
+    pub fn of(entry: &'static str) -> Self {
+        Self { entry, workspace: 0, packed: None, transform: None }
+    }
 }
 
 /// An operand, a constant, that an implementation packs at load and does not read as it is.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Plan, Region, Slot};
+use super::{Kept, Plan, Region, Slot};
 use crate::kernel::Kernel;
 
 impl fmt::Display for Slot {
@@ -18,6 +18,12 @@ impl fmt::Display for Slot {
             0 => Ok(()),
             offset => write!(f, "+{offset}"),
         }
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " keeps {} channels at {}, finds {}", self.room, self.slot, self.made)
     }
 }
 
@@ -142,12 +148,13 @@ impl fmt::Display for Plan {
                 let ins: Vec<String> = step.operands.iter().map(|slot| self.operand(slot)).collect();
                 writeln!(
                     f,
-                    "{when} {} [{}] {} = ({}) {}",
+                    "{when} {} [{}] {} = ({}) {}{}",
                     step.label,
                     step.choice.entry,
                     step.y,
                     ins.join(", "),
-                    step.kernel
+                    step.kernel,
+                    step.kept.map(|kept| kept.to_string()).unwrap_or_default()
                 )?;
             }
         }

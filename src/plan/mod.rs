@@ -1,20 +1,24 @@
 //! A graph made ready to run: kernel calls in order, every operand's place, and the memory it takes.
 //!
 //! A plan is immutable and shared; devices run plans and see nothing above them. `storage` decides
-//! which values share memory, `offsets` where that memory lies in the arena, `compile` puts the
-//! calls together.
+//! which values share memory, `kept` what steps share of their work on the same channels, `offsets`
+//! where all that lies in the arena, `compile` puts the calls together.
 
 mod compile;
 mod device;
 mod dump;
+mod kept;
 mod offsets;
 mod precisions;
 mod storage;
+mod transform;
 
 pub use compile::compile;
 pub use device::{Choice, Device, Kernels, Packed, Pool, Session};
+pub use kept::Kept;
 pub use offsets::{place, Block, Piece};
 pub use precisions::Precisions;
+pub use transform::Transform;
 
 use std::collections::HashSet;
 
@@ -55,6 +59,8 @@ pub struct Step {
     pub y: Slot,
     /// The implementation chosen.
     pub choice: Choice,
+    /// What it shares of its transformed first operand with other steps.
+    pub kept: Option<Kept>,
     /// The scope or name of the node it belongs to.
     pub label: String,
 }
@@ -211,7 +217,11 @@ impl Plan {
                 Region::Input(_) => false,
             };
             let whole = n == step.kernel.operands() && n <= max_operands;
-            if !whole || !reads || !writes || !fits(step.y, step.kernel.y_span()) {
+            let keeps = step.kept.is_none_or(|kept| {
+                let room = step.choice.transform.and_then(|t| t.len(kept.room));
+                kept.slot.region == Region::Arena && room.is_some_and(|len| fits(kept.slot, len))
+            });
+            if !whole || !reads || !writes || !keeps || !fits(step.y, step.kernel.y_span()) {
                 let what = format!("the plan's step {} does not fit its memory", step.label);
                 return Err(Error::device(what));
             }

@@ -1,7 +1,9 @@
-//! Offsets in one arena: greedy by size, lowest free place first.
+//! Offsets in one arena: greedy, the largest or the longest-lived first, each at the lowest free place.
 //!
 //! A block is memory with fixed inner offsets; its pieces live at different times, so the members
 //! of a slab free their part of it one by one.
+
+use std::cmp::Reverse;
 
 /// Elements a block's start is aligned to: 64 floats, 256 bytes.
 pub const ALIGNMENT: usize = 64;
@@ -39,14 +41,26 @@ impl Block {
 }
 
 /// Gives each block a start such that no two pieces in use at the same step overlap. Returns the
-/// starts and the elements needed in all.
+/// starts and the elements needed in all: the less of two orders.
 pub fn place(blocks: &[Block]) -> (Vec<usize>, usize) {
+    let life = |k: usize| blocks[k].pieces.iter().map(|p| p.to.saturating_sub(p.from)).max();
     let mut order: Vec<usize> = (0..blocks.len()).filter(|&k| !blocks[k].is_empty()).collect();
-    order.sort_by_key(|&k| (std::cmp::Reverse(blocks[k].len()), k));
+    order.sort_by_key(|&k| Reverse(blocks[k].len()));
+    let by_size = place_in(&order, blocks);
+    order.sort_by_key(|&k| Reverse(life(k)));
+    let by_life = place_in(&order, blocks);
+    if by_life.1 < by_size.1 {
+        by_life
+    } else {
+        by_size
+    }
+}
+
+fn place_in(order: &[usize], blocks: &[Block]) -> (Vec<usize>, usize) {
     let mut starts = vec![0; blocks.len()];
     let mut placed: Vec<Piece> = Vec::new();
     let mut total = 0;
-    for k in order {
+    for &k in order {
         let start = lowest_start(&blocks[k], &placed);
         starts[k] = start;
         total = total.max(start + blocks[k].len());

@@ -69,8 +69,7 @@ impl<T: Element> Kernels for Reference<T> {
         if let Kernel::Conv2d(p) = kernel {
             p.check()?;
         }
-        let entry = registry::choose(IMPLS, kernel)?.entry;
-        Ok(Choice { entry, workspace: 0, packed: None })
+        Ok(Choice::of(registry::choose(IMPLS, kernel)?.entry))
     }
 }
 

@@ -67,6 +67,7 @@ fn run(device: &dyn Device, map: &MapParams) -> swath::Result<(Vec<f32>, &'stati
             y: slot(Region::Output(0)),
             label: entry.into(),
             choice,
+            kept: None,
         }],
         load_steps: Vec::new(),
         constants: Vec::new(),

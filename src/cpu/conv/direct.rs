@@ -103,6 +103,7 @@ unsafe fn accumulate(
                 sums: sums[sum..].as_mut_ptr(),
                 sum_stride: blocking.sum_stride,
                 first: channels.start == 0,
+                ahead: x.as_ptr(),
             };
             // SAFETY: the caller's promise; bases, taps and strides stay inside the buffers.
             unsafe { (tile.accumulate[width - 1])(&tile_job, &bases) };

@@ -21,6 +21,7 @@ use crate::cpu::isa::Isa;
 use crate::cpu::pool::Pool;
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::precision::Precision;
+use crate::plan::Transform;
 use crate::{Error, Result};
 pub(super) use blocking::odd_lines;
 use blocking::{Blocking, LINE};
@@ -83,6 +84,25 @@ pub struct Operands<'a> {
     pub slope: &'a [f32],
     /// First element of each residual; those beyond `residuals` are not read.
     pub residuals: [*const f32; 2],
+    /// What runs on the same image make of it once.
+    pub kept: Kept,
+}
+
+/// Transformed channels of x, the first ones, that several runs on the same image share: each finds
+/// those that were made before and makes those that are left of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    /// Where they lie, at a multiple of 64 bytes; see [`PackedConv::transform`].
+    pub at: *mut f32,
+    /// Channels there is room for.
+    pub room: usize,
+    /// Channels that are there before the run.
+    pub made: usize,
+}
+
+impl Kept {
+    /// Nothing is kept.
+    pub const NONE: Self = Self { at: std::ptr::null_mut(), room: 0, made: 0 };
 }
 
 // SAFETY: the pointers are only used under the conditions of `PackedConv::run`, whose parts write
@@ -142,7 +162,8 @@ impl PackedConv {
         })
     }
 
-    /// Elements of scratch that [`PackedConv::run`] needs on so many threads.
+    /// Elements of scratch that [`PackedConv::run`] needs on so many threads; by `Winograd`, on so many
+    /// of the whole pool.
     ///
     /// # Errors
     /// As [`PackedConv::new`].
@@ -151,6 +172,19 @@ impl PackedConv {
         Ok(match method.algorithm {
             Algorithm::Direct => Blocking::new(params, tile, threads).scratch_len(),
             Algorithm::Winograd => winograd::Cut::new(params, tile, threads).scratch_len(),
+        })
+    }
+
+    /// What runs on a pool of so many threads make of x's channels before they multiply, if others
+    /// can share it.
+    ///
+    /// # Errors
+    /// As [`PackedConv::new`].
+    pub fn transform(method: Method, params: &Conv2dParams, threads: usize) -> Result<Option<Transform>> {
+        let tile = method.tile(params)?;
+        Ok(match method.algorithm {
+            Algorithm::Direct => None,
+            Algorithm::Winograd => winograd::Cut::new(params, tile, threads).transform(params),
         })
     }
 
@@ -164,7 +198,9 @@ impl PackedConv {
     /// readable for `params.r_span()` elements, and nobody else writes them meanwhile. The elements
     /// of y (image by image, c_out planes) overlap none of x (image by image, c_in planes); they may
     /// be those of a residual if they coincide exactly, and overlap no residual otherwise. `scratch`
-    /// overlaps nothing.
+    /// and what is kept overlap nothing; what is kept is as long as [`PackedConv::transform`] says for
+    /// a pool of this size, and its first channels were made by runs with an equal transform of the
+    /// same channels of x.
     pub unsafe fn run(
         &self,
         params: &Conv2dParams,
@@ -206,7 +242,7 @@ impl PackedConv {
                 });
             }
             Algorithm::Winograd => {
-                let cut = winograd::Cut::new(params, self.tile, pool.threads());
+                let cut = winograd::Cut::new(params, self.tile, pool.size());
                 check_scratch(scratch, cut.scratch_len())?;
                 let (parts, part_len) = cut.parts();
                 let start = scratch.as_ptr().align_offset(LINE * 4).min(LINE);

@@ -1,6 +1,6 @@
 //! The CPU convolution against a plain loop in f64, on every instruction set of the machine.
 
-use super::{Algorithm, Method, Operands, PackedConv};
+use super::{Algorithm, Kept, Method, Operands, PackedConv};
 use half::bf16;
 
 use crate::cpu::isa::Isa;
@@ -62,7 +62,8 @@ impl Data {
 
     fn operands(&self, y: *mut f32) -> Operands<'_> {
         let residuals = [self.residuals[0].as_ptr(), self.residuals[1].as_ptr()];
-        Operands { x: self.x.as_ptr(), y, bias: &self.bias, slope: &self.slope, residuals }
+        let kept = Kept::NONE;
+        Operands { x: self.x.as_ptr(), y, bias: &self.bias, slope: &self.slope, residuals, kept }
     }
 
     fn run(&self, algorithm: Algorithm, p: &Conv2dParams, isa: Isa, threads: usize) -> Vec<f32> {
@@ -363,6 +364,48 @@ fn a_dense_block_grows_in_its_own_slab() {
                 "{}",
                 isa.name()
             );
+        }
+    }
+}
+
+/// Convolutions of 40, 56 and 72 channels in one slab, of which 64 are kept: the first makes 40, the
+/// second 16, the third finds 56, makes 8 and transforms 8 for itself.
+#[test]
+fn convolutions_that_share_transformed_channels_compute_the_same_bits() {
+    const ROOM: usize = 64;
+    for (h, w, threads) in [(18, 20, 1), (33, 70, 2), (9, 150, 3), (1, 1, 2)] {
+        let plane = (h * w) as usize;
+        let of = |c_in| Conv2dParams {
+            x_batch_stride: (88 * plane) as u64,
+            y_batch_stride: (88 * plane) as u64,
+            ..Conv2dParams::same([2, c_in, h, w], 16, 3)
+        };
+        for isa in isas() {
+            let winograd = method(Algorithm::Winograd, isa);
+            let transform = |p| PackedConv::transform(winograd, &p, threads).unwrap().unwrap();
+            assert_eq!(transform(of(40)).kind, transform(of(72)).kind);
+            let mut kept = vec![f32::NAN; transform(of(40)).len(ROOM).unwrap() + 15];
+            let aligned = kept.as_ptr().align_offset(64);
+            let mut slab = Random(2).floats(2 * 88 * plane);
+            let mut expected = slab.clone();
+            let pool = Pool::new(threads).unwrap();
+            for (made, c_in) in [(0, 40), (40, 56), (56, 72)] {
+                let p = of(c_in);
+                let data = Data::new(&p, u64::from(c_in));
+                let conv = PackedConv::new(winograd, &p, &data.w).unwrap();
+                let len = PackedConv::scratch_len(winograd, &p, threads).unwrap();
+                for (slab, room) in [(&mut slab, ROOM), (&mut expected, 0)] {
+                    let base = slab.as_mut_ptr();
+                    // SAFETY: y's channels follow those of x in the same slab.
+                    unsafe {
+                        let y = base.add(c_in as usize * plane);
+                        let kept = Kept { at: kept[aligned..].as_mut_ptr(), room, made: made.min(room) };
+                        let operands = Operands { x: base, kept, ..data.operands(y) };
+                        conv.run(&p, &operands, &mut vec![f32::NAN; len], &pool).unwrap();
+                    }
+                }
+                assert_eq!(bits(&slab), bits(&expected), "{} {h}x{w}, {c_in} channels", isa.name());
+            }
         }
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct TileJob<'a> {
     pub sum_stride: usize,
     /// Whether sums start at zero instead of what is stored.
     pub first: bool,
+    /// A cache line of the first channel of what is read next, asked for channel by channel.
+    pub ahead: *const f32,
 }
 
 /// Functions of one instruction set for tiles of `rows` output channels.
@@ -54,7 +56,10 @@ pub(super) struct Tile {
     /// [`store`].
     pub store: unsafe fn(&Conv2dParams, &Blocking, &Block, &Operands, Spread, &[f32]),
     /// [`winograd::transform_input`].
-    pub transform_input: unsafe fn(&winograd::Unit, Range<usize>, &mut winograd::Buffers),
+    pub transform_input:
+        unsafe fn(&winograd::Unit, Range<usize>, winograd::Transformed, &mut winograd::Buffers),
+    /// Copies whole vectors past the caches, to the alignment of a vector.
+    pub stream: unsafe fn(*const f32, *mut f32, usize),
     /// [`winograd::transform_output`].
     pub transform_output: unsafe fn(&winograd::Unit, &mut winograd::Buffers),
 }
@@ -123,7 +128,10 @@ unsafe fn accumulate<F: Factors, const ROWS: usize, const VECTORS: usize>(
         }
         let mut w = job.w;
         let mut x = job.x;
+        let mut ahead = job.ahead;
         for _ in 0..job.channels {
+            F::Sums::prefetch(ahead);
+            ahead = ahead.wrapping_add(job.x_stride);
             for &tap in job.taps {
                 let at = x.add(tap as usize);
                 let pixels: [F; VECTORS] = std::array::from_fn(|v| F::words(at.add(bases[v])));
@@ -168,7 +176,19 @@ macro_rules! instruction_set {
                     gather,
                     store,
                     transform_input,
+                    stream,
                     transform_output,
+                }
+            }
+
+            /// # Safety
+            /// The instruction set is available; as many elements are readable at `from` and writable
+            /// at `to`.
+            $(#[$feature])?
+            unsafe fn stream(from: *const f32, to: *mut f32, len: usize) {
+                for at in (0..len).step_by(L::N) {
+                    // SAFETY: the caller's promise.
+                    unsafe { L::load(from.add(at)).stream(to.add(at)) };
                 }
             }
 
@@ -218,10 +238,11 @@ macro_rules! instruction_set {
             unsafe fn transform_input(
                 unit: &winograd::Unit,
                 channels: Range<usize>,
+                to: winograd::Transformed,
                 buffers: &mut winograd::Buffers,
             ) {
                 // SAFETY: the caller's promise.
-                unsafe { winograd::transform_input::<L>(unit, channels, buffers) }
+                unsafe { winograd::transform_input::<L>(unit, channels, to, buffers) }
             }
 
             /// # Safety

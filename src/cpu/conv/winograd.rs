@@ -11,27 +11,36 @@
 //! one chain in the order of the channels, so it does not depend on the number of threads, on the
 //! batch or on the unit; blocks start at multiples of [`BLOCK_PIXELS`] from the first pixel of y, so an image
 //! cut there computes the same bits.
+//!
+//! Where x is enlarged by two while it is read, 11 of the 36 numbers compare pixels that are one: they
+//! are zero and not multiplied, and what is left are the products of four phases' 2x2 kernels.
+//!
+//! What x's leading channels become can be kept for the convolutions that read them next ([`Kept`]):
+//! unit by unit, in each as in a part's own buffer. It is written past the caches, which it would
+//! leave before it is read.
+
+mod cut;
+mod transform;
 
 use std::ops::Range;
 
-use super::blocking::{band, evenly, odd_lines, LINE};
-use super::gather::{gather, prefetch, Window};
-use super::store::Channel;
+use super::blocking::{band, LINE};
+use super::gather::Window;
 use super::tile::{Tile, TileJob, MAX_VECTORS};
-use super::{Job, Operands, Spread};
-use crate::cpu::simd::Lanes;
+use super::{Job, Kept, Operands, Spread};
+use crate::cpu::simd;
 use crate::kernel::conv::{Conv2dParams, BLOCK_PIXELS};
+pub(super) use cut::Cut;
+use cut::Place;
+pub(super) use transform::{transform_input, transform_output};
 
 /// Pixels a block's rows and columns of x have.
 const IN: usize = BLOCK_PIXELS + 2;
 /// Numbers a block becomes.
 const FREQUENCIES: usize = IN * IN;
-/// Input channels multiplied between two visits of the sums.
-const CHUNK: usize = 64;
-/// Output channels of a unit.
-const MAX_OUT: usize = 128;
-/// Bytes of a unit's transformed input and sums: stay in the second-level cache.
-const L2_BYTES: usize = 640 << 10;
+/// Kept channels multiplied between two visits of the sums: one frequency of them stays in the
+/// first-level cache.
+const KEPT_CHUNK: usize = 128;
 /// Fewest channels on both sides for which transforming pays.
 const MIN_CHANNELS: u32 = 16;
 
@@ -84,95 +93,23 @@ fn transformed_filter(filter: &[f32]) -> [f32; FREQUENCIES] {
     })
 }
 
-/// How one convolution is cut into units, and the sizes of a part's buffers.
-#[derive(Debug)]
-pub(super) struct Cut {
-    /// Input channels of a chunk.
-    chunk: usize,
-    /// Blocks of y, down and across.
-    blocks: [usize; 2],
-    /// Bands of blocks, down and across.
-    bands: [usize; 2],
-    co_blocks: usize,
-    splits: usize,
-    units: usize,
-    parts: usize,
-    tile_rows: usize,
-    /// Distance of a gathered or stored row of pixels.
-    row_step: usize,
-    /// Distance of a channel's blocks of one frequency.
-    lane_step: usize,
-    /// Distance of the frequencies of the transformed input and of the sums.
-    frequency_steps: [usize; 2],
-    /// Elements of the rows of pixels, of the transformed rows, the transformed input and the sums.
-    lens: [usize; 4],
+/// Transformed channels of one unit: frequency by frequency, channel by channel, block by block.
+#[derive(Clone, Copy)]
+pub(super) struct Transformed {
+    /// First element.
+    at: *mut f32,
+    /// Distance of the frequencies.
+    frequency_step: usize,
 }
 
-impl Cut {
-    pub fn new(params: &Conv2dParams, tile: &Tile, threads: usize) -> Self {
-        let threads = threads.max(1);
-        let blocks = [params.h_out, params.w_out].map(|extent| (extent as usize).div_ceil(BLOCK_PIXELS));
-        let co_blocks = (params.c_out as usize).div_ceil(tile.rows);
-        let splits = (co_blocks * tile.rows).div_ceil(MAX_OUT);
-        let out = co_blocks.div_ceil(splits) * tile.rows;
-        let chunk = evenly(params.c_in as usize, CHUNK);
-        let most = MAX_VECTORS * tile.lanes;
-        let fits = L2_BYTES / (4 * FREQUENCIES * (chunk + out)) / tile.lanes * tile.lanes;
-        let target = fits.clamp(tile.lanes, most);
-        let columns = evenly(blocks[1], target);
-        let rows = evenly(blocks[0], (target / columns).max(1));
-        let mut bands = [blocks[0].div_ceil(rows), blocks[1].div_ceil(columns)];
-        let others = params.batch as usize * bands[1] * splits;
-        while !(others * bands[0]).is_multiple_of(threads)
-            && others * bands[0] < 8 * threads
-            && bands[0] < blocks[0]
-        {
-            bands[0] += 1;
-        }
-        let (rows, columns) = (blocks[0].div_ceil(bands[0]), blocks[1].div_ceil(bands[1]));
-        let units = others * bands[0];
-        let row_step = odd_lines(BLOCK_PIXELS * columns.next_multiple_of(tile.lanes) + LINE);
-        let lane_step = (rows * columns).next_multiple_of(tile.lanes) + tile.lanes;
-        let frequency_steps = [chunk, out].map(|channels| odd_lines(channels * lane_step));
-        let lens = [
-            (BLOCK_PIXELS * rows + 2) * row_step,
-            IN * row_step,
-            FREQUENCIES * frequency_steps[0],
-            FREQUENCIES * frequency_steps[1],
-        ];
-        Self {
-            chunk,
-            blocks,
-            bands,
-            co_blocks,
-            splits,
-            units,
-            parts: threads.min(units),
-            tile_rows: tile.rows,
-            row_step,
-            lane_step,
-            frequency_steps,
-            lens,
-        }
+impl Transformed {
+    /// Without so many elements of each frequency.
+    fn without(self, elements: usize) -> Self {
+        Self { at: self.at.wrapping_add(elements), ..self }
     }
 
-    /// Elements of a part's buffers.
-    fn part_len(&self) -> usize {
-        self.lens.iter().sum()
-    }
-
-    /// Elements of scratch: the parts' buffers, and room to start at a cache line.
-    pub fn scratch_len(&self) -> usize {
-        LINE + self.parts * self.part_len()
-    }
-
-    /// Parts of the partition, and the buffers' elements of each.
-    pub fn parts(&self) -> (usize, usize) {
-        (self.parts, self.part_len())
-    }
-
-    fn units_of(&self, part: usize) -> Range<usize> {
-        self.units * part / self.parts..self.units * (part + 1) / self.parts
+    fn frequency(self, f: usize) -> *mut f32 {
+        self.at.wrapping_add(f * self.frequency_step)
     }
 }
 
@@ -182,94 +119,110 @@ pub(super) struct Unit<'a> {
     operands: &'a Operands<'a>,
     spread: Spread,
     cut: &'a Cut,
-    image: usize,
-    rows: Range<usize>,
-    columns: Range<usize>,
-    co_blocks: Range<usize>,
+    place: Place,
 }
 
 /// What a part works in; lengths are those of [`Cut`].
 pub(super) struct Buffers<'a> {
     pixels: &'a mut [f32],
     rows: &'a mut [f32],
-    input: &'a mut [f32],
     sums: &'a mut [f32],
 }
 
 impl<'a> Buffers<'a> {
-    fn new(cut: &Cut, buffer: &'a mut [f32]) -> Self {
+    /// And room for a chunk of transformed channels.
+    fn new(cut: &Cut, buffer: &'a mut [f32]) -> (Self, Transformed) {
         let (pixels, rest) = buffer.split_at_mut(cut.lens[0]);
         let (rows, rest) = rest.split_at_mut(cut.lens[1]);
         let (input, sums) = rest.split_at_mut(cut.lens[2]);
-        Self { pixels, rows, input, sums }
+        let own = Transformed { at: input.as_mut_ptr(), frequency_step: cut.frequency_step(cut.chunk) };
+        (Self { pixels, rows, sums }, own)
     }
 }
 
 impl<'a> Unit<'a> {
     fn new(job: &Job<'a>, cut: &'a Cut, unit: usize) -> Self {
-        let (unit, split) = (unit / cut.splits, unit % cut.splits);
-        let (unit, column) = (unit / cut.bands[1], unit % cut.bands[1]);
-        let (image, row) = (unit / cut.bands[0], unit % cut.bands[0]);
-        Self {
-            params: job.params,
-            operands: job.operands,
-            spread: job.spread,
-            cut,
-            image,
-            rows: band(cut.blocks[0], cut.bands[0], row),
-            columns: band(cut.blocks[1], cut.bands[1], column),
-            co_blocks: band(cut.co_blocks, cut.splits, split),
-        }
+        let place = cut.place(unit);
+        Self { params: job.params, operands: job.operands, spread: job.spread, cut, place }
     }
 
     fn window(&self) -> Window {
         let start =
             |axis: usize, block: usize| (block * BLOCK_PIXELS) as isize - self.params.pad[axis] as isize;
+        let (rows, columns) = (&self.place.rows, &self.place.columns);
         Window {
-            image: self.image,
-            first_row: start(0, self.rows.start),
-            rows: BLOCK_PIXELS * self.rows.len() + 2,
-            first_column: start(1, self.columns.start),
-            phase_width: BLOCK_PIXELS * self.columns.len() + 2,
+            image: self.place.image,
+            first_row: start(0, rows.start),
+            rows: BLOCK_PIXELS * rows.len() + 2,
+            first_column: start(1, columns.start),
+            phase_width: BLOCK_PIXELS * columns.len() + 2,
             row_step: self.cut.row_step,
             channel_step: 0,
         }
     }
 
-    /// Adds a chunk of transformed input channels to the sums of all frequencies.
+    /// Output channels that have sums, those that fill up the last block included.
+    fn out_channels(&self) -> usize {
+        self.place.co_blocks.len() * self.cut.tile_rows
+    }
+
+    /// Adds the products of the input channels `chunk`, which `input` begins with, to the sums of all
+    /// frequencies; copies them to `keep`.
     ///
     /// # Safety
-    /// The tile's instruction set is available.
-    unsafe fn multiply(&self, tile: &Tile, weights: &[f32], chunk: Range<usize>, buffers: &mut Buffers) {
-        let cut = self.cut;
+    /// The tile's instruction set is available, `input` holds the channels and `keep` has room for them.
+    unsafe fn multiply(
+        &self,
+        job: &Job,
+        chunk: Range<usize>,
+        input: Transformed,
+        keep: Option<Transformed>,
+        sums: &mut [f32],
+    ) {
+        let (cut, tile) = (self.cut, job.tile);
         let c_in = self.params.c_in as usize;
-        let vectors = (self.rows.len() * self.columns.len()).div_ceil(tile.lanes);
+        let sum_step = cut.frequency_step(self.out_channels());
+        let vectors = (self.place.rows.len() * self.place.columns.len()).div_ceil(tile.lanes);
         let mut bases = [0; MAX_VECTORS];
         for f in 0..FREQUENCIES {
+            if cut.zero[0][f / IN] || cut.zero[1][f % IN] {
+                if chunk.start == 0 {
+                    sums[f * sum_step..][..self.out_channels() * cut.lane_step].fill(0.0);
+                }
+                continue;
+            }
+            let x = input.frequency(f);
             let mut vector = 0;
             while vector < vectors {
                 let width = tile.group(vectors - vector);
                 for (k, base) in bases.iter_mut().enumerate() {
                     *base = (vector + k.min(width - 1)) * tile.lanes;
                 }
-                for (slot, co_block) in self.co_blocks.clone().enumerate() {
+                for (slot, co_block) in self.place.co_blocks.clone().enumerate() {
                     let w = ((f * cut.co_blocks + co_block) * c_in + chunk.start) * tile.rows;
-                    let sum =
-                        f * cut.frequency_steps[1] + slot * tile.rows * cut.lane_step + vector * tile.lanes;
+                    let sum = f * sum_step + slot * tile.rows * cut.lane_step + vector * tile.lanes;
+                    // The next frequency's lines of a channel, one a block.
+                    let line = slot * LINE;
+                    let ahead = if line < cut.lane_step { input.frequency_step + line } else { 0 };
                     let job = TileJob {
-                        x: buffers.input[f * cut.frequency_steps[0]..].as_ptr(),
+                        x,
                         x_stride: cut.lane_step,
                         channels: chunk.len(),
                         taps: &[0],
-                        w: weights[w..].as_ptr(),
-                        sums: buffers.sums[sum..].as_mut_ptr(),
+                        w: job.weights[w..].as_ptr(),
+                        sums: sums[sum..].as_mut_ptr(),
                         sum_stride: cut.lane_step,
                         first: chunk.start == 0,
+                        ahead: x.wrapping_add(ahead),
                     };
                     // SAFETY: the caller's promise; strides stay inside the buffers.
                     unsafe { (tile.accumulate[width - 1])(&job, &bases) };
                 }
                 vector += width;
+            }
+            if let Some(keep) = keep {
+                // SAFETY: the caller's promise.
+                unsafe { (tile.stream)(x, keep.frequency(f), chunk.len() * cut.lane_step) };
             }
         }
     }
@@ -280,149 +233,41 @@ impl<'a> Unit<'a> {
 /// # Safety
 /// The conditions of [`super::PackedConv::run`]; `buffer` has the cut's elements for one part.
 pub(super) unsafe fn run_part(job: &Job, cut: &Cut, part: usize, buffer: &mut [f32]) {
-    let mut buffers = Buffers::new(cut, buffer);
+    let (mut buffers, own) = Buffers::new(cut, buffer);
     let c_in = job.params.c_in as usize;
-    for unit in cut.units_of(part) {
-        let unit = Unit::new(job, cut, unit);
-        for from in (0..c_in).step_by(cut.chunk) {
-            let chunk = from..c_in.min(from + cut.chunk);
-            // SAFETY: the caller's promise.
-            unsafe {
-                (job.tile.transform_input)(&unit, chunk.clone(), &mut buffers);
-                unit.multiply(job.tile, job.weights, chunk, &mut buffers);
-            }
-        }
-        // SAFETY: the caller's promise; units write disjoint pixels of y.
-        unsafe { (job.tile.transform_output)(&unit, &mut buffers) };
-    }
-}
-
-/// `Bt d B` of a chunk of input channels for all blocks of a unit. Inlined into one copy per
-/// instruction set.
-///
-/// # Safety
-/// The conditions of [`run_part`]; the instruction set of `L` is available.
-#[inline(always)]
-pub(super) unsafe fn transform_input<L: Lanes>(unit: &Unit, channels: Range<usize>, buffers: &mut Buffers) {
-    let (cut, window) = (unit.cut, unit.window());
-    let step = cut.row_step;
-    for (slot, channel) in channels.enumerate() {
-        // SAFETY: the caller's promise; the window's rows and vectors lie inside the buffers.
+    let Kept { at, room, made } = job.operands.kept;
+    let kept = room.min(c_in);
+    let found = made.min(kept);
+    for index in cut.units_of(part) {
+        let unit = Unit::new(job, cut, index);
+        let shared = Transformed {
+            at: at.wrapping_add(index * cut.transformed_len(room)),
+            frequency_step: cut.frequency_step(room),
+        };
+        // SAFETY: the caller's promise; what is kept lies unit by unit, units write disjoint pixels of y.
         unsafe {
-            gather(unit.params, &window, channel..channel + 1, unit.operands.x, buffers.pixels);
-            if channel + 1 < unit.params.c_in as usize {
-                prefetch::<L>(unit.params, &window, channel + 1, unit.operands.x);
+            for chunk in chunks(0..found, KEPT_CHUNK) {
+                let input = shared.without(chunk.start * cut.lane_step);
+                unit.multiply(job, chunk, input, None, buffers.sums);
             }
-            for row in 0..unit.rows.len() {
-                let pixels = buffers.pixels[row * BLOCK_PIXELS * step..].as_ptr();
-                let rows = buffers.rows.as_mut_ptr();
-                for x in (0..window.phase_width).step_by(L::N) {
-                    let d: [L; IN] = std::array::from_fn(|r| L::load(pixels.add(r * step + x)));
-                    for (i, v) in input_transform(d).into_iter().enumerate() {
-                        v.store(rows.add(i * step + x));
-                    }
-                }
-                let to = buffers.input[slot * cut.lane_step + row * unit.columns.len()..].as_mut_ptr();
-                for i in 0..IN {
-                    for column in (0..unit.columns.len()).step_by(L::N) {
-                        let from = rows.add(i * step + BLOCK_PIXELS * column);
-                        let [d0, d1, d2, d3] = L::load_by_four(from);
-                        let [d4, d5, _, _] = L::load_by_four(from.add(4));
-                        for (j, v) in input_transform([d0, d1, d2, d3, d4, d5]).into_iter().enumerate() {
-                            v.store(to.add((i * IN + j) * cut.frequency_steps[0] + column));
-                        }
-                    }
+            for (channels, keep) in [(found..kept, true), (kept..c_in, false)] {
+                for chunk in chunks(channels, cut.chunk) {
+                    (job.tile.transform_input)(&unit, chunk.clone(), own, &mut buffers);
+                    let keep = keep.then(|| shared.without(chunk.start * cut.lane_step));
+                    unit.multiply(job, chunk, own, keep, buffers.sums);
                 }
             }
+            (job.tile.transform_output)(&unit, &mut buffers);
         }
     }
+    simd::settle();
 }
 
-/// `At m A` of the finished sums, and the epilogue. Inlined into one copy per instruction set.
-///
-/// # Safety
-/// The conditions of [`run_part`]; the instruction set of `L` is available.
-#[inline(always)]
-pub(super) unsafe fn transform_output<L: Lanes>(unit: &Unit, buffers: &mut Buffers) {
-    let (cut, params) = (unit.cut, unit.params);
-    let step = cut.row_step;
-    let first = unit.co_blocks.start * cut.tile_rows;
-    let last = (unit.co_blocks.end * cut.tile_rows).min(params.c_out as usize);
-    let start = [unit.rows.start, unit.columns.start].map(|block| block * BLOCK_PIXELS);
-    let height = (params.h_out as usize - start[0]).min(unit.rows.len() * BLOCK_PIXELS);
-    let width = (params.w_out as usize - start[1]).min(unit.columns.len() * BLOCK_PIXELS);
-    for (slot, channel) in (first..last).enumerate() {
-        for row in 0..unit.rows.len() {
-            let at = slot * cut.lane_step + row * unit.columns.len();
-            let sums = buffers.sums[at..].as_ptr();
-            let pixels = buffers.pixels[row * BLOCK_PIXELS * step..].as_mut_ptr();
-            for column in (0..unit.columns.len()).step_by(L::N) {
-                // SAFETY: the caller's promise; the vectors lie inside the buffers.
-                unsafe {
-                    let mut t = [[L::splat(0.0); IN]; BLOCK_PIXELS];
-                    for j in 0..IN {
-                        let m = std::array::from_fn(|i| {
-                            L::load(sums.add((i * IN + j) * cut.frequency_steps[1] + column))
-                        });
-                        for (r, v) in output_transform(m).into_iter().enumerate() {
-                            t[r][j] = v;
-                        }
-                    }
-                    for (r, t) in t.into_iter().enumerate() {
-                        let to = pixels.add(r * step + BLOCK_PIXELS * column);
-                        L::store_by_four(output_transform(t), to);
-                    }
-                }
-            }
-        }
-        let output = Channel::new(params, unit.operands, unit.spread, unit.image, channel);
-        for row in 0..height {
-            let pixels = &buffers.pixels[row * step..][..width];
-            // SAFETY: the caller's promise.
-            unsafe { output.store(pixels, start[0] + row, start[1]) };
-        }
-    }
-}
-
-/// `Bt d` of six values.
-///
-/// # Safety
-/// The instruction set is available.
-#[inline(always)]
-unsafe fn input_transform<L: Lanes>(d: [L; IN]) -> [L; IN] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (two, four, five) = (L::splat(2.0), L::splat(4.0), L::splat(-5.0));
-        let (minus_two, minus_four) = (L::splat(-2.0), L::splat(-4.0));
-        let even = d[2].fma(minus_four, d[4]);
-        let odd = d[1].fma(minus_four, d[3]);
-        let (a, b) = (d[4].sub(d[2]), d[3].sub(d[1]));
-        [
-            d[0].fma(four, d[2].fma(five, d[4])),
-            even.add(odd),
-            even.sub(odd),
-            b.fma(two, a),
-            b.fma(minus_two, a),
-            d[1].fma(four, d[3].fma(five, d[5])),
-        ]
-    }
-}
-
-/// `At m` of six values.
-///
-/// # Safety
-/// The instruction set is available.
-#[inline(always)]
-unsafe fn output_transform<L: Lanes>(m: [L; IN]) -> [L; BLOCK_PIXELS] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
-        let (sum2, difference2) = (m[3].add(m[4]), m[3].sub(m[4]));
-        [
-            m[0].add(sum).add(sum2),
-            difference2.fma(L::splat(2.0), difference),
-            sum2.fma(L::splat(4.0), sum),
-            difference2.fma(L::splat(8.0), difference).add(m[5]),
-        ]
-    }
+/// Nearly equal chunks of at most so many channels.
+fn chunks(channels: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = channels.len().div_ceil(most);
+    (0..count).map(move |k| {
+        let chunk = band(channels.len(), count, k);
+        channels.start + chunk.start..channels.start + chunk.end
+    })
 }

@@ -4,6 +4,7 @@ use half::bf16;
 
 use super::PackedMatmul;
 use crate::cpu::args::{Args, MAX_OPERANDS};
+use crate::cpu::conv::Kept;
 use crate::cpu::isa::Isa;
 use crate::cpu::pool::Pool;
 use crate::kernel::matmul::{MatmulActivation, MatmulParams};
@@ -29,7 +30,8 @@ fn numbers_that_bf16_holds_are_multiplied_exactly_in_every_precision() {
             for threads in 1..=3 {
                 let mut y = vec![f32::NAN; m * n];
                 let mut scratch = vec![f32::NAN; PackedMatmul::scratch_len(precision, &p, threads).unwrap()];
-                let mut args = Args { x: [std::ptr::null(); MAX_OPERANDS], y: y.as_mut_ptr() };
+                let mut args =
+                    Args { x: [std::ptr::null(); MAX_OPERANDS], y: y.as_mut_ptr(), kept: Kept::NONE };
                 args.x[..4].copy_from_slice(&[x.as_ptr(), w.as_ptr(), bias.as_ptr(), r.as_ptr()]);
                 // SAFETY: the tensors have the spans of the parameters and are separate.
                 unsafe { packed.run(&p, &args, &mut scratch, &Pool::new(threads).unwrap()).unwrap() };

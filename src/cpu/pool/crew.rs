@@ -77,6 +77,11 @@ impl Crew {
         Ok(crew)
     }
 
+    /// Helpers there are.
+    pub fn helpers(&self) -> usize {
+        self.helpers.len()
+    }
+
     /// Runs all parts on the caller's thread and at most so many helpers.
     pub fn run(&self, helpers: usize, parts: usize, part: &(dyn Fn(usize) + Sync)) {
         let turn = match self.turn.try_lock() {

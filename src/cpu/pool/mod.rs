@@ -33,6 +33,11 @@ impl Pool {
         self.threads
     }
 
+    /// Number of threads, those included that [`Pool::at_most`] leaves idle.
+    pub fn size(&self) -> usize {
+        self.crew.helpers() + 1
+    }
+
     /// The same threads, of which only so many work (0 is taken as 1).
     #[must_use]
     pub fn at_most(&self, threads: usize) -> Self {

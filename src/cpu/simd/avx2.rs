@@ -26,6 +26,11 @@ impl Lanes for Avx2 {
         unsafe { _mm256_storeu_ps(to, self.0) }
     }
     #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: the trait's promise; `to` is aligned.
+        unsafe { _mm256_stream_ps(to, self.0) }
+    }
+    #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         // SAFETY: the trait's promise.
         unsafe { Self(_mm256_add_ps(self.0, other.0)) }

@@ -26,6 +26,11 @@ impl Lanes for Avx512 {
         unsafe { _mm512_storeu_ps(to, self.0) }
     }
     #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: the trait's promise; `to` is aligned.
+        unsafe { _mm512_stream_ps(to, self.0) }
+    }
+    #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         // SAFETY: the trait's promise.
         unsafe { Self(_mm512_add_ps(self.0, other.0)) }

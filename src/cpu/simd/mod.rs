@@ -40,6 +40,13 @@ pub(super) trait Lanes: Copy {
     unsafe fn splat(v: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
+    /// As `store`, past the caches where the processor can, to the alignment of a vector. Other threads
+    /// may read what was written after [`settle`].
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: the trait's promise.
+        unsafe { self.store(to) }
+    }
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
@@ -220,6 +227,15 @@ impl Lanes for f32 {
     #[inline(always)]
     unsafe fn largest(self) -> f32 {
         self
+    }
+}
+
+/// Ends what this thread wrote by [`Lanes::stream`].
+pub(super) fn settle() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
     }
 }
 

@@ -4,5 +4,6 @@ pub mod cpu;
 #[path = "../../../src/error.rs"]
 pub mod error;
 pub mod kernel;
+pub mod plan;
 
 pub use error::{Error, Result};

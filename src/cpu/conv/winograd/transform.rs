@@ -1,0 +1,145 @@
+//! Winograd's transforms: pixels to the numbers that are multiplied, and sums back to pixels.
+
+use std::ops::Range;
+
+use super::super::gather::{gather, prefetch};
+use super::super::store::Channel;
+use super::{Buffers, Transformed, Unit, IN};
+use crate::cpu::simd::Lanes;
+use crate::kernel::conv::BLOCK_PIXELS;
+
+/// `Bt d B` of some input channels for all blocks of a unit, put to `to`. Inlined into one copy per
+/// instruction set.
+///
+/// # Safety
+/// The conditions of [`run_part`](super::run_part); the instruction set of `L` is available; `to` has
+/// room for the channels, and nobody else writes it.
+#[inline(always)]
+pub(in crate::cpu::conv) unsafe fn transform_input<L: Lanes>(
+    unit: &Unit,
+    channels: Range<usize>,
+    to: Transformed,
+    buffers: &mut Buffers,
+) {
+    let (cut, window) = (unit.cut, unit.window());
+    let step = cut.row_step;
+    for (slot, channel) in channels.enumerate() {
+        // SAFETY: the caller's promise; the window's rows and vectors lie inside the buffers.
+        unsafe {
+            gather(unit.params, &window, channel..channel + 1, unit.operands.x, buffers.pixels);
+            if channel + 1 < unit.params.c_in as usize {
+                prefetch::<L>(unit.params, &window, channel + 1, unit.operands.x);
+            }
+            for row in 0..unit.place.rows.len() {
+                let pixels = buffers.pixels[row * BLOCK_PIXELS * step..].as_ptr();
+                let rows = buffers.rows.as_mut_ptr();
+                for x in (0..window.phase_width).step_by(L::N) {
+                    let d: [L; IN] = std::array::from_fn(|r| L::load(pixels.add(r * step + x)));
+                    for (i, v) in input_transform(d).into_iter().enumerate() {
+                        v.store(rows.add(i * step + x));
+                    }
+                }
+                let columns = unit.place.columns.len();
+                let to_row = to.at.add(slot * cut.lane_step + row * columns);
+                for i in 0..IN {
+                    for column in (0..columns).step_by(L::N) {
+                        let from = rows.add(i * step + BLOCK_PIXELS * column);
+                        let [d0, d1, d2, d3] = L::load_by_four(from);
+                        let [d4, d5, _, _] = L::load_by_four(from.add(4));
+                        for (j, v) in input_transform([d0, d1, d2, d3, d4, d5]).into_iter().enumerate() {
+                            v.store(to_row.add((i * IN + j) * to.frequency_step + column));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `At m A` of the finished sums, and the epilogue. Inlined into one copy per instruction set.
+///
+/// # Safety
+/// The conditions of [`run_part`](super::run_part); the instruction set of `L` is available.
+#[inline(always)]
+pub(in crate::cpu::conv) unsafe fn transform_output<L: Lanes>(unit: &Unit, buffers: &mut Buffers) {
+    let (cut, params, place) = (unit.cut, unit.params, &unit.place);
+    let step = cut.row_step;
+    let sum_step = cut.frequency_step(unit.out_channels());
+    let first = place.co_blocks.start * cut.tile_rows;
+    let last = (place.co_blocks.end * cut.tile_rows).min(params.c_out as usize);
+    let start = [place.rows.start, place.columns.start].map(|block| block * BLOCK_PIXELS);
+    let height = (params.h_out as usize - start[0]).min(place.rows.len() * BLOCK_PIXELS);
+    let width = (params.w_out as usize - start[1]).min(place.columns.len() * BLOCK_PIXELS);
+    for (slot, channel) in (first..last).enumerate() {
+        for row in 0..place.rows.len() {
+            let at = slot * cut.lane_step + row * place.columns.len();
+            let sums = buffers.sums[at..].as_ptr();
+            let pixels = buffers.pixels[row * BLOCK_PIXELS * step..].as_mut_ptr();
+            for column in (0..place.columns.len()).step_by(L::N) {
+                // SAFETY: the caller's promise; the vectors lie inside the buffers.
+                unsafe {
+                    let mut t = [[L::splat(0.0); IN]; BLOCK_PIXELS];
+                    for j in 0..IN {
+                        let m = std::array::from_fn(|i| L::load(sums.add((i * IN + j) * sum_step + column)));
+                        for (r, v) in output_transform(m).into_iter().enumerate() {
+                            t[r][j] = v;
+                        }
+                    }
+                    for (r, t) in t.into_iter().enumerate() {
+                        let to = pixels.add(r * step + BLOCK_PIXELS * column);
+                        L::store_by_four(output_transform(t), to);
+                    }
+                }
+            }
+        }
+        let output = Channel::new(params, unit.operands, unit.spread, place.image, channel);
+        for row in 0..height {
+            let pixels = &buffers.pixels[row * step..][..width];
+            // SAFETY: the caller's promise.
+            unsafe { output.store(pixels, start[0] + row, start[1]) };
+        }
+    }
+}
+
+/// `Bt d` of six values.
+///
+/// # Safety
+/// The instruction set is available.
+#[inline(always)]
+unsafe fn input_transform<L: Lanes>(d: [L; IN]) -> [L; IN] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (two, four, five) = (L::splat(2.0), L::splat(4.0), L::splat(-5.0));
+        let (minus_two, minus_four) = (L::splat(-2.0), L::splat(-4.0));
+        let even = d[2].fma(minus_four, d[4]);
+        let odd = d[1].fma(minus_four, d[3]);
+        let (a, b) = (d[4].sub(d[2]), d[3].sub(d[1]));
+        [
+            d[0].fma(four, d[2].fma(five, d[4])),
+            even.add(odd),
+            even.sub(odd),
+            b.fma(two, a),
+            b.fma(minus_two, a),
+            d[1].fma(four, d[3].fma(five, d[5])),
+        ]
+    }
+}
+
+/// `At m` of six values.
+///
+/// # Safety
+/// The instruction set is available.
+#[inline(always)]
+unsafe fn output_transform<L: Lanes>(m: [L; IN]) -> [L; BLOCK_PIXELS] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
+        let (sum2, difference2) = (m[3].add(m[4]), m[3].sub(m[4]));
+        [
+            m[0].add(sum).add(sum2),
+            difference2.fma(L::splat(2.0), difference),
+            sum2.fma(L::splat(4.0), sum),
+            difference2.fma(L::splat(8.0), difference).add(m[5]),
+        ]
+    }
+}
