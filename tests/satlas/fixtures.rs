@@ -132,7 +132,10 @@ impl Fixture {
         let config = self.config(scratch.path());
         let options = ModelOptions { config: Some(&config), ..ModelOptions::default() };
         let model = LoadedModel::open(&file, options).unwrap();
-        assert_eq!(model.warnings(), [] as [String; 0], "{}", self.name);
+        // Some recordings keep only a few of their configuration's heads.
+        let other: Vec<_> =
+            model.warnings().iter().filter(|w| !w.starts_with("no tensors of heads.")).collect();
+        assert!(other.is_empty(), "{}: {other:?}", self.name);
         let input = npy::read_image(&self.folder.join("input.npy")).unwrap();
         let engine = Engine::open(setup).unwrap();
         forward(&engine, &model, &input, taps, None).unwrap_or_else(|e| panic!("{}: {e}", self.name))
