@@ -130,7 +130,7 @@ def setup(device, precision):
 def profile(swath, device, precision, model, batch, side, runs):
     """swath's times of one network."""
     words = [*setup(device, precision), "--batch", batch, "--size", side, "--runs", runs]
-    return json.loads(run([swath, "profile", model, *words, "--json"]))
+    return json.loads(run([swath, "bench", model, *words, "--entries", "--json"]))
 
 
 def kernel_rows(profiles, ceiling):

@@ -4,15 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::flags::{job_options, InputArgs, RunArgs, TalkArgs, TilingArgs};
+use super::flags::{job_options, InputArgs, ReadingArgs, RunArgs, TalkArgs, TilingArgs};
 use super::interrupt::stop_flag;
-use super::model::ModelArgs;
 use super::print::say;
 use super::report::{few_dates, outline, small_tiles, summary};
 use super::values::share;
 use crate::error::Result;
 use crate::models::Task;
-use crate::pipeline::{choose_head, Detect, DetectOptions, DetectReport, JobOptions, Shape};
+use crate::pipeline::{Detect, DetectOptions, DetectReport, JobOptions, Shape};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,21 +28,11 @@ Exit codes: 0 done, 2 usage, 3 input file, 4 limit or --memory, 5 weights,
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Scenes: .SAFE folders or .SAFE.zip files, JP2 or GeoTIFF bands, stacked GeoTIFFs, PNGs, or a folder of
-    /// those. Several make a time series.
-    #[arg(required = true)]
-    scenes: Vec<PathBuf>,
     #[command(flatten)]
-    model: ModelArgs,
+    reading: ReadingArgs,
     /// Result, its format by extension: .geojson, .ndjson, .fgb.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// The head to run, by name or number, where several detect.
-    #[arg(long, value_name = "NAME")]
-    head: Option<String>,
-    /// Dates the network is given for a place (default: as many as it was made for, or as there are).
-    #[arg(long, value_name = "N")]
-    dates: Option<usize>,
     /// Leave out what scores less.
     #[arg(long, value_name = "0..1", default_value = "0.5", value_parser = share, help_heading = "Result")]
     min_score: f32,
@@ -53,12 +42,6 @@ pub struct Args {
     /// How objects are drawn; outlines are for networks that give masks.
     #[arg(long, value_enum, default_value_t = ShapeArg::Point, help_heading = "Result")]
     geometry: ShapeArg,
-    /// Also write a raster of where there was imagery: 1, or 0 without.
-    #[arg(long, value_name = "FILE", help_heading = "Result")]
-    coverage: Option<PathBuf>,
-    /// Also draw a small picture of the scenes with the objects' boxes on them.
-    #[arg(long, value_name = "PNG", help_heading = "Result")]
-    preview: Option<PathBuf>,
     /// Replace existing results.
     #[arg(long, help_heading = "Result")]
     overwrite: bool,
@@ -81,11 +64,11 @@ enum ShapeArg {
 
 impl Args {
     fn options(&self) -> Result<DetectOptions> {
-        let job = job_options(&self.scenes, &self.input, &self.tiling, None, &self.run)?;
+        let job = job_options(&self.reading.scenes, &self.input, &self.tiling, None, &self.run)?;
         Ok(DetectOptions {
             job: JobOptions { overwrite: self.overwrite, ..job },
             output: self.output.clone(),
-            dates: self.dates,
+            dates: self.reading.dates,
             min_score: self.min_score,
             categories: self.category.clone(),
             shape: match self.geometry {
@@ -93,8 +76,8 @@ impl Args {
                 ShapeArg::Box => Shape::Box,
                 ShapeArg::Outline => Shape::Outline,
             },
-            coverage: self.coverage.clone(),
-            preview: self.preview.clone(),
+            coverage: self.reading.coverage.clone(),
+            preview: self.reading.preview.clone(),
         })
     }
 }
@@ -107,7 +90,7 @@ pub fn run(args: &Args) -> Result<()> {
     let stop = stop_flag()?;
     let options = args.options()?;
     let _ = rayon::ThreadPoolBuilder::new().num_threads(options.job.threads).build_global();
-    let model = choose_head(args.model.open()?, args.head.as_deref(), &[Task::Detect, Task::Instance])?;
+    let model = args.reading.model(&[Task::Detect, Task::Instance])?;
     let detect = Detect::prepare(&options, &model)?;
     few_dates(&detect.job);
     small_tiles(&detect.job);

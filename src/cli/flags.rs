@@ -4,16 +4,51 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
+use crate::cli::model::ModelArgs;
 use crate::cli::values::{epsg, numbers, ByteSize};
-use crate::engine::{DevicePick, Precision, Setup};
+use crate::engine::{DevicePick, LoadedModel, Precision, Setup};
 use crate::error::{Error, Result};
-use crate::pipeline::{JobOptions, OutputKind, OverlapChoice, ProgressMode};
+use crate::models::Task;
+use crate::pipeline::{choose_head, JobOptions, OutputKind, OverlapChoice, ProgressMode};
 use crate::raster::cog::Compression;
 use crate::raster::crs::Bounds;
 use crate::raster::scene::{Extent, MercatorGrid, NodataChoice, OffsetChoice, SeriesOptions, Target, Window};
 use crate::raster::warp::Sampling;
 use crate::raster::{GeoTransform, Georef, Jp2Decoder, OpenOptions};
 use crate::tile::Blend;
+
+/// Scenes and the network that reads them, and what else may come of it.
+#[derive(Debug, ClapArgs)]
+pub struct ReadingArgs {
+    /// Scenes: .SAFE folders or .SAFE.zip files, JP2 or GeoTIFF bands, stacked GeoTIFFs, PNGs, or a folder of
+    /// those. Several make a time series.
+    #[arg(required = true)]
+    pub(super) scenes: Vec<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The head to run, by name or number, where several fit.
+    #[arg(long, value_name = "NAME")]
+    head: Option<String>,
+    /// Dates the network is given for a place (default: as many as it was made for, or as there are).
+    #[arg(long, value_name = "N")]
+    pub(super) dates: Option<usize>,
+    /// Also write a raster of where there was imagery: 1, or 0 without.
+    #[arg(long, value_name = "FILE", help_heading = "Result")]
+    pub(super) coverage: Option<PathBuf>,
+    /// Also draw a small picture of the scenes with the result on them.
+    #[arg(long, value_name = "PNG", help_heading = "Result")]
+    pub(super) preview: Option<PathBuf>,
+}
+
+impl ReadingArgs {
+    /// The model with the head that is asked for, or that alone does one of the tasks.
+    ///
+    /// # Errors
+    /// As [`choose_head`] and opening the file.
+    pub fn model(&self, tasks: &[Task]) -> Result<LoadedModel> {
+        choose_head(self.model.open()?, self.head.as_deref(), tasks)
+    }
+}
 
 /// What is read, and onto which grid.
 #[derive(Debug, ClapArgs)]

@@ -5,39 +5,24 @@ use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 
-use super::flags::{job_options, InputArgs, RasterArgs, RunArgs, SeamArgs, TalkArgs, TilingArgs};
-use super::model::ModelArgs;
+use super::flags::{
+    job_options, InputArgs, RasterArgs, ReadingArgs, RunArgs, SeamArgs, TalkArgs, TilingArgs,
+};
 use super::print::say;
 use super::report::{few_dates, outline, small_tiles, summary};
 use crate::engine::LoadedModel;
 use crate::error::Result;
 use crate::models::{Colour, Task};
-use crate::pipeline::{check_preview, choose_head, Job, JobOptions, MapOptions};
+use crate::pipeline::{check_preview, Job, JobOptions, MapOptions};
 
 /// Flags of a map.
 #[derive(Debug, Args)]
 pub struct MapArgs {
-    /// Scenes: .SAFE folders or .SAFE.zip files, JP2 or GeoTIFF bands, stacked GeoTIFFs, PNGs, or a folder of
-    /// those. Several make a time series.
-    #[arg(required = true)]
-    scenes: Vec<PathBuf>,
     #[command(flatten)]
-    model: ModelArgs,
+    reading: ReadingArgs,
     /// Result: .tif for a GeoTIFF, .png for small images.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// The head to run, by name or number, where several fit.
-    #[arg(long, value_name = "NAME")]
-    head: Option<String>,
-    /// Dates the network is given for a place (default: as many as it was made for, or as there are).
-    #[arg(long, value_name = "N")]
-    dates: Option<usize>,
-    /// Also write a raster of where there was imagery: 1, or 0 without.
-    #[arg(long, value_name = "FILE", help_heading = "Result")]
-    coverage: Option<PathBuf>,
-    /// Also draw a small picture of the scenes with the result on them.
-    #[arg(long, value_name = "PNG", help_heading = "Result")]
-    preview: Option<PathBuf>,
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
@@ -58,25 +43,25 @@ impl MapArgs {
     /// # Errors
     /// `Usage` for flags that do not go together.
     pub fn options(&self) -> Result<MapOptions> {
-        let job = job_options(&self.scenes, &self.input, &self.tiling, Some(&self.seams), &self.run)?;
+        let job = job_options(&self.reading.scenes, &self.input, &self.tiling, Some(&self.seams), &self.run)?;
         let _ = rayon::ThreadPoolBuilder::new().num_threads(job.threads).build_global();
         Ok(MapOptions {
             job: JobOptions { resume: self.raster.resume, overwrite: self.raster.overwrite, ..job },
             output: self.output.clone(),
-            dates: self.dates,
+            dates: self.reading.dates,
             compression: self.raster.compress.into(),
             compression_level: self.raster.compress_level,
             mask: self.raster.mask,
-            coverage: self.coverage.clone(),
+            coverage: self.reading.coverage.clone(),
         })
     }
 
     /// The model with the head that is asked for, or that alone does one of the tasks.
     ///
     /// # Errors
-    /// As [`choose_head`] and opening the file.
+    /// As [`ReadingArgs::model`].
     pub fn model(&self, tasks: &[Task]) -> Result<LoadedModel> {
-        choose_head(self.model.open()?, self.head.as_deref(), tasks)
+        self.reading.model(tasks)
     }
 
     /// Whether nothing is to be written.
@@ -110,10 +95,10 @@ impl MapArgs {
             return Ok(());
         }
         let replaces = self.raster.overwrite || self.raster.resume;
-        self.preview.iter().try_for_each(|path| check_preview(path, job.targets(), replaces))?;
+        self.reading.preview.iter().try_for_each(|path| check_preview(path, job.targets(), replaces))?;
         let report = job.run(&mut |_| (), self.run.progress(), stop)?;
         let more = after()?;
-        if let Some(path) = &self.preview {
+        if let Some(path) = &self.reading.preview {
             let mut picture = job.picture()?;
             picture.paint(&self.output, colour)?;
             picture.write(path)?;

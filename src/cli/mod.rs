@@ -14,7 +14,6 @@ mod interrupt;
 mod map;
 mod model;
 mod print;
-mod profile;
 mod regress;
 mod report;
 mod run_file;
@@ -54,7 +53,6 @@ enum Command {
     Evaluate(Box<evaluate::Args>),
     Doctor(doctor::Args),
     Check(check::Args),
-    Profile(profile::Args),
     Forward(forward::Args),
     Info(info::Args),
     Demo(demo::Args),
@@ -97,7 +95,6 @@ fn run(cli: Cli) -> Result<()> {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Check(args) => check::run(&args),
-        Command::Profile(args) => profile::run(&args),
         Command::Forward(args) => forward::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -16,7 +16,7 @@ pub use describe::Description;
 pub use device::{DevicePick, Setup};
 pub use forward::{forward, input_size, results};
 pub use model::{LoadedModel, ModelOptions, CONFIG_KEY, FAMILY_KEY, SOURCE_KEY};
-pub use profile::{profile, KernelTime, Profile};
+pub use profile::{profile, Calls, Grouping, Profile};
 pub use session::{Engine, Session};
 
 pub use crate::kernel::precision::Precision;

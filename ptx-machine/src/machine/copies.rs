@@ -242,11 +242,7 @@ impl Block<'_> {
         bytes: usize,
         mbarrier: u64,
     ) -> Result<(), Refusal> {
-        if bytes == 0 || !bytes.is_multiple_of(16) || !from.is_multiple_of(16) {
-            return Err(
-                format!("a bulk copy of {bytes} bytes from {from:#x}: both must be multiples of 16").into()
-            );
-        }
+        whole_sixteens(bytes, from)?;
         let at = self.shared.locate(to, bytes, 16)?;
         let data = self.read_global(from, bytes, self.thread(w, lane))?;
         self.begin_transfer(w, pc, lane, at, bytes)?;
@@ -282,11 +278,7 @@ impl Block<'_> {
         from: u64,
         bytes: usize,
     ) -> Result<(), Refusal> {
-        if bytes == 0 || !bytes.is_multiple_of(16) || !to.is_multiple_of(16) {
-            return Err(
-                format!("a bulk copy of {bytes} bytes to {to:#x}: both must be multiples of 16").into()
-            );
-        }
+        whole_sixteens(bytes, to)?;
         let at = self.shared.locate(from, bytes, 16)?;
         let data = self.begin_bulk(w, pc, lane, at, bytes)?;
         self.write_global(to, &data, self.thread(w, lane))
@@ -310,4 +302,14 @@ impl Block<'_> {
             }
         }
     }
+}
+
+/// What a bulk copy asks of its size and of its address in global memory.
+fn whole_sixteens(bytes: usize, address: u64) -> Result<(), Refusal> {
+    if bytes == 0 || !bytes.is_multiple_of(16) || !address.is_multiple_of(16) {
+        return Err(
+            format!("a bulk copy of {bytes} bytes at {address:#x}: both must be multiples of 16").into()
+        );
+    }
+    Ok(())
 }
