@@ -186,7 +186,7 @@ def check(programs, request, folder, tolerance):
 
 
 def compare(arguments, folder, size, threads, precision):
-    """Rows of one table."""
+    """Rows of one table; gives the table's name and each peer's ratio of wall clock."""
     batch, height, width = size
     request = {"batch": batch, "height": height, "width": width, "threads": threads, "repeats": 1,
                "precision": precision, "input": str(folder / f"{name(size)}.npy")}
@@ -201,12 +201,23 @@ def compare(arguments, folder, size, threads, precision):
     for program in programs:
         program.close()
     label = f"{arguments.work} {name(size)} {precision}, {threads} thread{'s' * (threads > 1)}"
+    ahead = {}
     for peer, taken in times.items():
         wall, cpu = (statistics.median(column) for column in zip(*taken))
         ratios = [[theirs[i] / max(ours[i], 1e-9) for theirs, ours in zip(taken, times["swath"])] for i in (0, 1)]
         wall_ratio, cpu_ratio = (statistics.median(of) for of in ratios)
+        ahead[peer] = wall_ratio
         print(f"{label:<36}{peer:<13}{wall:>9.0f}{cpu:>9.0f}{wall_ratio:>9.2f}{cpu_ratio:>9.2f}"
               f"  {min(ratios[1]):.2f}-{max(ratios[1]):.2f}", flush=True)
+    return label, {peer: ratio for peer, ratio in ahead.items() if peer != "swath"}
+
+
+def summarise(rows):
+    """A line for each table: the ratio of wall clock to PyTorch eager and to the fastest peer."""
+    print(f"\n{'work':<36}{'/ torch':>9}{'/ best':>9}  best peer")
+    for label, ahead in rows:
+        best = min(ahead, key=ahead.get)
+        print(f"{label:<36}{ahead.get('torch', float('nan')):>9.2f}{ahead[best]:>9.2f}  {best}")
 
 
 def size(text):
@@ -246,6 +257,7 @@ def main():
         subprocess.run(["cargo", "build", "--release", "--example", "network"], cwd=REPOSITORY, check=True)
         arguments.swath = REPOSITORY / "target" / "release" / "examples" / "network"
     print(f"{'work':<36}{'program':<13}{'wall ms':>9}{'cpu ms':>9}{'wall /':>9}{'cpu /':>9}  least-most")
+    rows = []
     for arguments.work in arguments.works:
         sizes = arguments.sizes or WORKS[arguments.work].sizes
         with tempfile.TemporaryDirectory() as folder:
@@ -253,7 +265,8 @@ def main():
             for precision in arguments.precisions:
                 for threads in arguments.threads:
                     for one in sizes:
-                        compare(arguments, Path(folder), one, threads, precision)
+                        rows.append(compare(arguments, Path(folder), one, threads, precision))
+    summarise([row for row in rows if row[1]])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
 """The networks that are compared, in PyTorch: parameters named as in published checkpoints, results as swath's
 last output."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable
+
+# The Satlas networks of the project's other comparisons.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "tools"))
 
 
 @dataclass
@@ -94,10 +99,22 @@ def resnet(_):
     return model
 
 
+def solar_farm(_):
+    """The whole solar-farm network: Swin v2 B on four dates of nine channels, pyramid, enlargement, head."""
+    from satlas_networks import Satlas
+
+    class SolarFarm(Satlas):
+        def forward(self, x):
+            return super().forward(x)["head0"]
+
+    return SolarFarm("swin_v2_b", 9, "bin_segment")
+
+
 WORKS = {
     "esrgan": Work(esrgan, 24, [(1, 32, 32), (16, 32, 32), (1, 128, 128)], "params_ema"),
     "swin": Work(swin, 3, [(1, 512, 512), (4, 256, 256)], "model"),
     "resnet": Work(resnet, 3, [(1, 512, 512)], "model"),
+    "solar_farm": Work(solar_farm, 36, [(1, 512, 512)], "model"),
 }
 
 
