@@ -5,8 +5,9 @@ same windows, and what GDAL makes of the results.
 FOLDER holds one Sentinel-2 scene as TCI.tif, B05.tif … B12.tif (coarser bands on grids of their own). Four dates are made of
 it by changing its brightness; weights come from formula.py. Windows are assembled here from the files, coarser pixels
 repeated. Detections: each feature must be a window's, each a window answers for must be there or overlapped by one that
-is, places must be gdaltransform's within 5 cm; with --whole, those of one window over the whole scene are compared too.
-Classes and probabilities must be the windows', bit for bit. ogrinfo and gdalinfo must read the files.
+is, places must be gdaltransform's within 5 cm; with --whole, those of one window over the whole scene, and of one begun a
+little further in, are compared too. Classes and probabilities must be the windows', bit for bit. ogrinfo and gdalinfo
+must read the files.
 
 scene_maps.py FOLDER [--swath target/release/swath] [--threads N] [--side PX] [--whole] [--keep DIR] [--weights DIR]
 """
@@ -23,6 +24,8 @@ BANDS = ["TCI", "B05", "B06", "B07", "B08", "B11", "B12"]
 DAYS = {"20200219": 1.0, "20200305": 0.93, "20200320": 1.06, "20200404": 0.88}
 TILE, OVERLAP, ALIGN = 512, 128, 4
 SCORE = 0.05
+FULL = 100
+MOVED = 20
 
 
 def dates(folder, out, side):
@@ -166,7 +169,9 @@ def detect(args, folder, scenes, grid, stack):
         assert len(same) and error.min() < 5e-7, f"{ring[0]} {score} is no window's: {error}"
         far, _ = max(far, error.min()), kept.append(same[error.argmin()])
     kept = np.array(kept)
-    seen = stack.any((0, 1))[tuple(boxes.reshape(-1, 2, 2).mean(1).astype(int).T[::-1])]
+    # A box that the image's edge leaves nothing of has its middle on the edge.
+    columns, rows = np.minimum(boxes.reshape(-1, 2, 2).mean(1).astype(int), [grid[0] - 1, grid[1] - 1]).T
+    seen = stack.any((0, 1))[rows, columns]
     missing = np.setdiff1d(np.flatnonzero(own & seen), kept)
     both, part = overlap(boxes[missing], boxes[kept])
     same = (both > 0.5) | (part > 0.6) & (cut[missing][:, None] | cut[kept][None])
@@ -178,16 +183,39 @@ def detect(args, folder, scenes, grid, stack):
     info = subprocess.run(["ogrinfo", "-so", "-al", out], capture_output=True, text=True, check=True).stdout
     assert f"Feature Count: {len(got)}" in info
     if args.whole:
-        whole = folder / "whole.geojson"
-        run(args.swath, "detect", *scenes, "-o", whole, "--tile", max(grid[:2]) + ALIGN, *job)
-        in_whole, ws = features(whole)
-        # A window gives 100 at most: those of the whole scene end at some score.
-        least = ws.min()
-        a, b = bounds(rings)[got >= least], bounds(in_whole)
-        shared = overlap(a, b)[0]
-        print(f"whole    {len(b)} objects in one window, {len(a)} in tiles from score {least:.3f} on: "
-              f"{(shared.max(0, initial=0) < 0.5).mean():.1%} of the first and {(shared.max(1, initial=0) < 0.5).mean():.1%} "
-              "of the second have no counterpart that overlaps by half", flush=True)
+        # A window gives 100 objects at most: from the surest of the last ones on, all are there.
+        found = [arrays[f"head0_img{k}_scores"] for k in range(len(parts))]
+        least = max((float(sure.min()) for sure in found if len(sure) >= FULL), default=SCORE)
+        compare_whole(args, folder, scenes, grid, job, boxes[kept], bounds(rings), got, least)
+
+
+def unmatched(a, b):
+    """Of boxes: which have none among others that overlaps by half."""
+    return overlap(a, b)[0].max(1, initial=0) < 0.5
+
+
+def compare_whole(args, folder, scenes, grid, job, pixels, tiled, scores, least):
+    """The objects of tiles (in pixels and in degrees) beside those of one window over the whole scene, and of one that
+    begins MOVED pixels further in: where a network's windows lie differently, it finds other objects, seams or not."""
+    (x0, y0), (x1, y1) = grid[2] * (MOVED, MOVED), grid[2] * (grid[0], grid[1])
+    found = {}
+    for name, more in [("whole", []), ("moved", ["--bbox", f"{x0},{y1},{x1},{y0}"])]:
+        out = folder / f"{name}.geojson"
+        run(args.swath, "detect", *scenes, "-o", out, "--tile", max(grid[:2]) + ALIGN, *job, *more)
+        rings, sure = features(out)
+        found[name] = bounds(rings), sure
+    least = max([least] + [sure.min() for _, sure in found.values() if len(sure) >= FULL])
+    tiles = scores >= least
+    whole, moved = (boxes[sure >= least] for boxes, sure in found.values())
+    lost = unmatched(tiled[tiles], whole)
+    middle = pixels[tiles].reshape(-1, 2, 2).mean(1)
+    cuts = [[core[1] for _, *core in axis(extent, TILE)[0]][:-1] for extent in grid[:2]]
+    near = np.any([np.abs(middle[:, k, None] - cuts[k]).min(1, initial=np.inf) < OVERLAP / 2 for k in (0, 1)], axis=0)
+    share = lambda which: f"{which.mean():.1%} of {len(which)}"
+    print(f"whole    from score {least:.3f} on, which no window's limit of 100 hides: without a counterpart that overlaps by "
+          f"half are {share(lost)} objects of tiles in the whole scene as one window ({share(lost[near])} near seams, "
+          f"{share(lost[~near])} elsewhere), {share(unmatched(whole, tiled[tiles]))} the other way round, and "
+          f"{share(unmatched(whole, moved))} in the whole scene as one window begun {MOVED} pixels further in", flush=True)
 
 
 def segment(args, folder, scenes, grid, stack):
