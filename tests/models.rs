@@ -135,7 +135,7 @@ fn bare(prefix: &str, backbone: models::Backbone) -> models::Satlas {
         backbone,
         aggregation: (String::new(), models::Aggregation::Max),
         groups: Vec::new(),
-        images: 1,
+        images: Some(1),
         bands: Vec::new(),
         fpn: None,
         upsample: None,
@@ -181,7 +181,7 @@ proptest! {
         let network = models::Satlas {
             bands: satlas_bands(channels),
             aggregation: (String::new(), if mean { models::Aggregation::Mean } else { models::Aggregation::Max }),
-            images: if grouped { 3 } else { 2 },
+            images: Some(if grouped { 3 } else { 2 }),
             groups: if grouped { vec![vec![0, 1], vec![2]] } else { Vec::new() },
             fpn: pyramid(keeps),
             upsample: Some(("intermediates.1.".to_string(), upsample)),
@@ -257,7 +257,7 @@ fn memory_does_not_grow_with_the_number_of_dates() {
     for aggregation in [models::Aggregation::Max, models::Aggregation::Mean] {
         let network = models::Satlas {
             aggregation: (String::new(), aggregation),
-            images: 4,
+            images: Some(4),
             fpn: Some(("fpn.".to_string(), models::Fpn { channels: 128, levels: 4, keeps: false })),
             ..bare("", models::Backbone::Swin(swin.clone()))
         };
@@ -268,6 +268,64 @@ fn memory_does_not_grow_with_the_number_of_dates() {
             swath::plan::compile(&graph, swath::plan::Device::kernels(&cpu)).unwrap().memory().total()
         });
         assert!(four as f64 <= 1.15 * one as f64, "{one} bytes for one date, {four} for four");
+    }
+}
+
+/// Their tensors are alike; what a command wants, or the options, tells them apart.
+#[test]
+fn one_number_a_pixel_of_nine_channels_is_solar_farms_or_trees() {
+    let dense = models::HeadKind::Dense { layers: 1, outputs: 1 };
+    let of = |wrappers: usize| models::Satlas {
+        fpn: pyramid(false),
+        upsample: Some((
+            "intermediates.1.".to_string(),
+            models::Upsample { widths: vec![6; 2], inner: vec![6; 2], skip: false },
+        )),
+        heads: vec![head(0, dense.clone(), models::Task::BinSegment)],
+        ..bare(&"backbone.".repeat(wrappers), swin(true, 9, 8, [2; 4], 4))
+    };
+    let about = |network: &dyn Network| {
+        let (head, input) = (&network.heads()[0], network.input());
+        (head.title().to_string(), head.categories.join(","), input.default_frames, *input.frames.end())
+    };
+    let names = Names::new(names_of(&of(3)));
+    let (solar, warnings) = configured(&names, &[], Origin::Set);
+    assert_eq!(about(solar.as_ref()), ("solar_farm".into(), "solar_farm".into(), 4, 64));
+    assert!(warnings.len() == 1 && warnings[0].contains("fit solar_farm and tree_cover"), "{warnings:?}");
+    let trees = ("tree_cover".into(), String::new(), 3, 64);
+    assert_eq!(about(solar.with_head(0, models::Task::Regress).unwrap().as_ref()), trees);
+    let (told, warnings) = configured(&names, &[("tasks", "tree_cover".into())], Origin::Set);
+    assert_eq!((about(told.as_ref()), warnings), (trees, vec![]));
+    // Nothing says that this one takes several dates, and no such model is published.
+    let (single, warnings) = configured(&Names::new(names_of(&of(2))), &[], Origin::Set);
+    assert_eq!(about(single.as_ref()), ("bin_segment".into(), String::new(), 1, 1));
+    assert!(warnings[0].contains("fit bin_segment and regress"), "{warnings:?}");
+}
+
+/// The message that a task of a head is refused with.
+fn refused(heads: Vec<models::Head>, tasks: &str) -> String {
+    let network = models::Satlas {
+        heads,
+        fpn: pyramid(false),
+        ..bare("backbone.backbone.", swin(true, 3, 8, [2; 4], 4))
+    };
+    let mut options = Options::default();
+    options.put("tasks", tasks, Origin::Set);
+    let names = Names::new(names_of(&network));
+    let family = models::recognise(&names, &options, &mut Vec::new()).unwrap();
+    (family.configure)(&names, &options, &mut Vec::new()).unwrap_err().to_string()
+}
+
+#[test]
+fn tasks_that_do_not_fit_are_refused_at_once() {
+    let dense = |index| head(index, models::HeadKind::Dense { layers: 1, outputs: 5 }, models::Task::Segment);
+    let said = refused(vec![dense(0), dense(1), dense(2)], "tree_cover,detect,segmnt");
+    for part in [
+        "task tree_cover (regress) for heads.0, which has 5 numbers for each pixel",
+        "task detect for heads.1",
+        "task \"segmnt\" is not known (did you mean segment?)",
+    ] {
+        assert!(said.contains(part), "{said}");
     }
 }
 

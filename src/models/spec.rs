@@ -21,6 +21,9 @@ impl Scaling {
     const REFLECTANCE: Self = Self { zero: 0.0, divisor: 8160.0, clip: true };
     /// Amplitudes of Sentinel-1.
     const AMPLITUDE: Self = Self { zero: 0.0, divisor: 255.0, clip: true };
+    /// Reflectances that stand in for true colour: what Satlas's successors give the networks where there is no
+    /// true-colour image.
+    const COLOUR: Self = Self { zero: 0.0, divisor: 3000.0, clip: true };
     /// Digital numbers of Landsat 8 and 9: 16320 is 64·255.
     const LANDSAT: Self = Self { zero: 4000.0, divisor: 16320.0, clip: true };
 }
@@ -28,26 +31,30 @@ impl Scaling {
 /// Bands of Landsat 8 and 9 as the published networks take them.
 pub const LANDSAT_BANDS: [&str; 11] = ["b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9", "b10", "b11"];
 
+/// True colour made of three reflectance bands, for scenes without a true-colour image.
+const MADE_COLOUR: (&str, [&str; 3]) = ("rgb", ["b04", "b03", "b02"]);
+
 /// One entry of `s2_bands`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Band {
-    /// Lower-case name: `tci`, `b02`, `b8a`.
+    /// Lower-case name: `tci`, `rgb`, `b02`, `b8a`.
     pub name: String,
-    /// Three for `tci`, else one.
+    /// Three for `tci` and `rgb`, else one.
     pub channels: usize,
     /// Pixels to network input.
     pub scaling: Scaling,
 }
 
 impl Band {
-    /// The band of that name: the 8-bit true-colour image, a polarisation of Sentinel-1, or a 16-bit
-    /// reflectance of Sentinel-2.
+    /// The band of that name: the 8-bit true-colour image, what stands in for it, a polarisation of Sentinel-1, or
+    /// a 16-bit reflectance of Sentinel-2.
     pub fn new(name: &str) -> Self {
         let name = name.trim().to_ascii_lowercase();
         Self {
-            channels: if name == "tci" { 3 } else { 1 },
+            channels: if is_colour(&name) { 3 } else { 1 },
             scaling: match name.as_str() {
                 "tci" => Scaling::BYTES,
+                name if name == MADE_COLOUR.0 => Scaling::COLOUR,
                 "vv" | "vh" | "hh" | "hv" => Scaling::AMPLITUDE,
                 _ => Scaling::REFLECTANCE,
             },
@@ -55,16 +62,29 @@ impl Band {
         }
     }
 
-    /// Bands in channel order: `tci` first wherever it was listed, the others as listed. All eleven bands of
+    /// Names of the images it is read from.
+    pub fn sources(&self) -> Vec<String> {
+        match self.name == MADE_COLOUR.0 {
+            true => MADE_COLOUR.1.map(String::from).to_vec(),
+            false => vec![self.name.clone()],
+        }
+    }
+
+    /// Bands in channel order: true colour first wherever it was listed, the others as listed. All eleven bands of
     /// Landsat, and no others, are Landsat's.
     pub fn ordered(names: &[String]) -> Vec<Self> {
         let mut bands: Vec<Self> = names.iter().map(|n| Self::new(n)).collect();
         if bands.iter().map(|b| b.name.as_str()).eq(LANDSAT_BANDS) {
             bands.iter_mut().for_each(|b| b.scaling = Scaling::LANDSAT);
         }
-        bands.sort_by_key(|b| b.name != "tci");
+        bands.sort_by_key(|b| !is_colour(&b.name));
         bands
     }
+}
+
+/// Whether a band holds red, green and blue.
+fn is_colour(name: &str) -> bool {
+    name == "tci" || name == MADE_COLOUR.0
 }
 
 /// How frames lie in the input tensor.
@@ -137,6 +157,9 @@ mod tests {
         assert_eq!(bands.iter().map(|b| b.channels).sum::<usize>(), 5);
         assert_eq!(bands[0].scaling, Scaling { zero: 0.0, divisor: 255.0, clip: false });
         assert_eq!(bands[1].scaling, Scaling { zero: 0.0, divisor: 8160.0, clip: true });
+        let made = &Band::ordered(&["b05".into(), "rgb".into()])[0];
+        assert_eq!((made.sources().join(" ").as_str(), made.channels), ("b04 b03 b02", 3));
+        assert_eq!(made.scaling, Scaling { zero: 0.0, divisor: 3000.0, clip: true });
     }
 
     #[test]

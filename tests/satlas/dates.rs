@@ -43,7 +43,7 @@ fn network(kind: HeadKind, task: Task, aggregation: Aggregation) -> Satlas {
         }),
         aggregation: (String::new(), aggregation),
         groups: Vec::new(),
-        images: 4,
+        images: Some(4),
         bands: Vec::new(),
         fpn: Some(("intermediates.0.fpn.".to_string(), Fpn { channels: 128, levels: 4, keeps: false })),
         upsample: Some(("intermediates.1.".to_string(), upsample)),

@@ -194,6 +194,24 @@ impl Fixture {
     /// Compares detections as sets: which of two that hardly differ comes first is left to rounding.
     /// `files` is what the case's files start with, `errors` what its errors do.
     pub fn check_detections(&self, run: &[(String, Array)], image: &str, files: &str, errors: &str) {
+        let bounds = ["boxes", "scores"].map(|what| {
+            let values = self.array(&format!("{files}_{what}.npy")).unwrap().data;
+            let most = values.iter().fold(0.0, |m: f32, v| m.max(v.abs()));
+            10.0 * self.error(&format!("{errors}_{what}")) + 1e-5 * f64::from(most)
+        });
+        let masks = self.has(&format!("{files}_masks.npy")).then(|| self.error(&format!("{errors}_masks")));
+        self.compare_detections(run, image, files, bounds, masks.unwrap_or(0.0));
+    }
+
+    /// The same within `bounds` of boxes and scores; `masks_error` is the reference's own in masks.
+    pub fn compare_detections(
+        &self,
+        run: &[(String, Array)],
+        image: &str,
+        files: &str,
+        bounds: [f64; 2],
+        masks_error: f64,
+    ) {
         let wanted = |what: &str| self.array(&format!("{files}_{what}.npy")).unwrap();
         let (boxes, scores, labels) = (wanted("boxes"), wanted("scores"), wanted("labels"));
         let got = |what: &str| Self::result(run, &format!("{image}_{what}"));
@@ -201,10 +219,6 @@ impl Fixture {
         let name = format!("{}: {image}", self.name);
         assert_eq!(got_labels.data.len(), labels.data.len(), "{name}");
         assert_eq!(*got_boxes.shape, [labels.data.len(), 4], "{name}");
-        let bounds = ["boxes", "scores"].map(|what| {
-            let most = wanted(what).data.iter().fold(0.0, |m: f32, v| m.max(v.abs()));
-            10.0 * self.error(&format!("{errors}_{what}")) + 1e-5 * f64::from(most)
-        });
         let mut free: Vec<usize> = (0..labels.data.len()).collect();
         let mut worst = [0.0f64; 2];
         for k in 0..labels.data.len() {
@@ -225,7 +239,7 @@ impl Fixture {
                     Array { shape: Shape::new(&[n]).unwrap(), data }
                 };
                 let (a, b) = (mask(got("masks"), nearest), mask(&masks, k));
-                self.compare(&format!("mask {k}"), &a, &b, self.error(&format!("{errors}_masks")));
+                self.compare(&format!("mask {k}"), &a, &b, masks_error);
             }
             free.retain(|&g| g != nearest);
         }

@@ -34,7 +34,7 @@ pub fn network(depth: usize, head: Option<(HeadKind, Task)>) -> Satlas {
         backbone: Backbone::Swin(swin),
         aggregation: (String::new(), Aggregation::Max),
         groups: Vec::new(),
-        images: 1,
+        images: Some(1),
         bands: Vec::new(),
         fpn: neck.then(|| ("fpn.fpn.".to_string(), Fpn { channels: 128, levels: 4, keeps: false })),
         upsample: neck.then(|| ("upsample.".to_string(), upsample)),
@@ -89,5 +89,18 @@ fn networks_of_the_package() {
                 }
             }
         }
+    }
+}
+
+/// Its detectors look at the enlarged map and three of the pyramid's four, as they were trained.
+#[test]
+fn detectors_of_the_package() {
+    let Some(fixtures) = fixtures("spm", 10) else { return };
+    for (name, classes, masks) in [("detect", 3, false), ("instance", 2, true)] {
+        let fixture = fixtures.iter().find(|f| f.name == name).unwrap();
+        let task = if masks { Task::Instance } else { Task::Detect };
+        let run = run(fixture, &network(2, Some((HeadKind::Detector { classes, masks }, task))), None);
+        // Cases record no error of the reference's own.
+        fixture.compare_detections(&run, "head0_img0", "det", [0.05, 1e-4], 1e-6);
     }
 }

@@ -59,6 +59,33 @@ fn published_checkpoints_fit() {
     assert_eq!(lists.len(), 32);
 }
 
+/// Nothing but the tensors tells; those of tree cover are those of solar farms.
+#[test]
+fn published_checkpoints_are_recognised() {
+    let Some(lists) = lists() else { return };
+    for (config, tensors) in &lists {
+        let mut options = Options::default();
+        options.yml(&format!("{{\"config\": \"{config}\"}}")).unwrap();
+        let (network, _) = fits(config, tensors, &Options::default());
+        let titles: Vec<&str> = network.heads().iter().map(|head| head.title()).collect();
+        let told = options.text("tasks").unwrap().replace("tree_cover", "solar_farm");
+        let alike = titles.len() == 1;
+        assert_eq!(
+            titles.join(","),
+            if alike { told } else { options.text("tasks").unwrap().into() },
+            "{config}"
+        );
+        let images = match config.as_str() {
+            config if config.contains("marine") => 3,
+            config if config.contains("explorer") || config.starts_with("aerial/swinb_mi") => 4,
+            config if config.contains("_mi") => 8,
+            _ => 1,
+        };
+        assert_eq!(network.input().default_frames, images, "{config}");
+        assert!(!network.input().bands.is_empty(), "{config}");
+    }
+}
+
 #[test]
 fn files_of_the_package_fit() {
     let (Some(lists), Some(fixtures)) = (lists(), fixtures("spm", 10)) else { return };

@@ -34,20 +34,43 @@ pub struct Detections<'b> {
     pub masks: Option<Var<'b>>,
 }
 
-/// Detections in images of `size` (rows, columns) whose pyramid is `maps`, finest first, each with anchors of one
-/// side. Parameters are asked for within the current scope.
+/// The maps a detector looks at, finest first.
+pub struct Maps<'b> {
+    /// Those that anchors lie on.
+    anchored: Vec<Var<'b>>,
+    /// Those that boxes are looked up in.
+    pooled: Vec<Var<'b>>,
+}
+
+impl<'b> Maps<'b> {
+    /// A pyramid.
+    pub fn of(pyramid: &[Var<'b>]) -> Self {
+        Self { anchored: pyramid.to_vec(), pooled: pyramid.to_vec() }
+    }
+
+    /// The first `count` of maps whose first is four times as fine as the second. Boxes are looked up by the powers
+    /// of two between the finest and the coarsest, one more than there are maps: the largest find zeros.
+    pub fn enlarged(maps: &[Var<'b>], count: usize) -> Self {
+        let anchored = maps[..count.min(maps.len())].to_vec();
+        let zeros = anchored.last().map(|map| map.scale(0.0));
+        Self { pooled: anchored.iter().copied().chain(zeros).collect(), anchored }
+    }
+}
+
+/// Detections in images of `size` (rows, columns), each map that anchors lie on with anchors of one side. Parameters
+/// are asked for within the current scope.
 pub fn build<'b>(
     b: &'b Builder,
-    maps: &[Var<'b>],
+    maps: &Maps<'b>,
     size: [usize; 2],
     classes: usize,
     masks: bool,
     anchors: &[f64],
 ) -> Option<Detections<'b>> {
     let size = size.map(|extent| extent.next_multiple_of(PADDING));
-    let proposals = proposals(b, maps, size, anchors)?;
+    let proposals = proposals(b, &maps.anchored, size, anchors)?;
     let _scope = b.scope("roi_heads");
-    let pooled = proposals.roi_align(maps, RoiAlign { size: 7, samples: SAMPLES, image: size });
+    let pooled = proposals.roi_align(&maps.pooled, RoiAlign { size: 7, samples: SAMPLES, image: size });
     let flat: usize = pooled.shape().iter().skip(1).product();
     let x = pooled.reshape(&[proposals.dim(0), proposals.dim(1), flat]);
     let x = linear(b, "box_head.fc6", x, BOX_CHANNELS).relu();
@@ -56,7 +79,7 @@ pub fn build<'b>(
     let deltas = linear(b, "box_predictor.bbox_pred", x, 4 * classes);
     let decode = BoxDecode { first: 1, label: 0, weights: [10.0, 10.0, 5.0, 5.0], size };
     let rows = proposals.box_decode(deltas, scores, decode).nms(DETECTION_NMS);
-    Some(Detections { rows, masks: masks.then(|| self::masks(b, rows, maps, size, classes)) })
+    Some(Detections { rows, masks: masks.then(|| self::masks(b, rows, &maps.pooled, size, classes)) })
 }
 
 /// The best anchors of each map, moved, (n, 2000, 6).

@@ -1,12 +1,15 @@
 //! Heads: what is made of the feature maps for one task.
 
+use std::fmt;
+
 use super::super::layers::{conv, linear};
-use super::super::options::Options;
+use super::super::options::{Options, Origin};
 use super::colours::{self, Colour};
-use super::tasks::{self, Task};
+use super::tasks::{self, Published, Task};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::ops::Conv2d;
+use crate::util::nearest;
 use crate::weights::Names;
 
 /// The factor between a regression's raw number and its result: a byte's range.
@@ -142,6 +145,21 @@ impl HeadKind {
     }
 }
 
+impl fmt::Display for HeadKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dense { outputs, .. } => write!(f, "{outputs} numbers for each pixel"),
+            Self::Largest { outputs, .. } | Self::Mean { outputs } | Self::Classifier { outputs, .. } => {
+                write!(f, "{outputs} numbers for each image")
+            }
+            Self::Detector { classes, masks } => {
+                let what = if *masks { "boxes with masks" } else { "boxes" };
+                write!(f, "{what} of {classes} classes, the background among them")
+            }
+        }
+    }
+}
+
 /// A head's place in configurations, its layers, and the scope of their parameters.
 type Placed = (usize, HeadKind, String);
 
@@ -152,7 +170,10 @@ type Placed = (usize, HeadKind, String);
 pub fn placed(names: &Names, scopes: Vec<(usize, String)>) -> Result<Vec<Placed>> {
     let kind = |(index, scope): (usize, String)| {
         let kind = HeadKind::configure(names, &scope)?;
-        let kind = kind.ok_or_else(|| Error::weights(format!("{scope} is no head known here")))?;
+        let last =
+            "layers.<last>.weight, extra.weight, layer.weight or roi_heads.box_predictor.cls_score.weight";
+        let kind =
+            kind.ok_or_else(|| Error::weights(format!("{scope} is no head known here: it has no {last}")))?;
         Ok((index, kind, scope))
     };
     scopes.into_iter().map(kind).collect()
@@ -192,11 +213,25 @@ pub fn classifiers(total: usize, scope: &str, options: &Options) -> Result<Vec<P
     Ok(counts.into_iter().enumerate().map(kind).collect())
 }
 
+/// What heads stand on.
+#[derive(Debug, Clone, Copy)]
+pub struct Base {
+    /// Channels of an image.
+    pub channels: usize,
+    /// Whether the backbone is wrapped to take several images.
+    pub wrapped: bool,
+}
+
 /// Heads with tasks by options, by the published models, or guessed.
 ///
 /// # Errors
 /// `Usage` for options that do not fit, all that is wrong at once.
-pub fn configure(kinds: Vec<Placed>, options: &Options, warnings: &mut Vec<String>) -> Result<Vec<Head>> {
+pub fn configure(
+    kinds: Vec<Placed>,
+    base: Base,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Head>> {
     let count = kinds.last().map_or(0, |(index, ..)| index + 1);
     let told = told(options, "tasks", ',', count, warnings)?;
     let losses = self::told(options, "losses", ',', count, warnings)?;
@@ -204,7 +239,8 @@ pub fn configure(kinds: Vec<Placed>, options: &Options, warnings: &mut Vec<Strin
     let anchors = self::told(options, "anchors", ';', count, warnings)?;
     warnings.extend(missing(&kinds, &told));
     let mut wrong = Vec::new();
-    let guessed = if told.is_empty() { published(&kinds) } else { &[] };
+    let models = published(kinds.iter().map(|(index, kind, scope)| (*index, kind, scope.as_str())), base);
+    let guessed = if told.is_empty() { likely(&models, &kinds) } else { &[] };
     let mut heads = Vec::with_capacity(kinds.len());
     for (k, kind, scope) in kinds {
         let said = told.get(k).map(String::as_str).or_else(|| guessed.get(k).copied()).unwrap_or("");
@@ -214,26 +250,40 @@ pub fn configure(kinds: Vec<Placed>, options: &Options, warnings: &mut Vec<Strin
             named && kind.serves(known.task)
         };
         let known = tasks::known(said).filter(fits);
-        let task = match known.map(|known| known.task).or_else(|| Task::named(said)) {
+        let meant = known.map(|known| known.task).or_else(|| Task::named(said));
+        let task = match meant.or_else(|| tasks::known(said).map(|known| known.task)) {
             Some(task) if kind.serves(task) => task,
-            Some(_) => {
-                wrong.push(format!("task {said} for {scope}, whose layers are {kind:?}"));
+            Some(task) => {
+                let named = if task.name() == said { String::new() } else { format!(" ({})", task.name()) };
+                wrong.push(format!("task {said}{named} for {scope}, which has {kind}"));
                 kind.likely()
             }
+            None if said.is_empty() => kind.likely(),
             None => {
                 let likely = kind.likely();
-                if !said.is_empty() {
-                    warnings
-                        .push(format!("{scope}: task \"{said}\" is not known; taken for {}", likely.name()));
-                } else if kind.serves(Task::Regress) {
-                    warnings.push(format!(
-                        "{scope}: its tensors fit bin_segment and regress; taken for bin_segment, --set tasks=regress \
-                         says otherwise"
-                    ));
+                let hint = nearest(said, tasks::names());
+                let hint = hint.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
+                let unknown = format!("task \"{said}\" is not known{hint}");
+                match options.origin("tasks") {
+                    Some(Origin::Set) => wrong.push(unknown),
+                    _ => warnings.push(format!("{scope}: {unknown}; taken for {}", likely.name())),
                 }
                 likely
             }
         };
+        if told.get(k).is_none_or(String::is_empty) && task == Task::BinSegment && kind.serves(Task::Regress)
+        {
+            let (taken, other) = match known {
+                Some(known) => {
+                    (known.name, tasks::of(&models, k, Task::Regress).map_or("regress", |k| k.name))
+                }
+                None => (task.name(), Task::Regress.name()),
+            };
+            warnings.push(format!(
+                "{scope}: its tensors fit {taken} and {other}; taken for {taken} unless swath regress or --set \
+                 tasks={other} says otherwise"
+            ));
+        }
         let loss = losses.get(k).map(String::as_str).unwrap_or("");
         let listed =
             categories.get(k).map(|c| c.split(',').map(str::trim).filter(|c| !c.is_empty()).collect());
@@ -271,10 +321,12 @@ pub fn configure(kinds: Vec<Placed>, options: &Options, warnings: &mut Vec<Strin
     match wrong.is_empty() {
         true => Ok(heads),
         false => {
-            let hint = published(&kinds_of(&heads));
-            let hint = match hint.is_empty() {
-                true => String::new(),
-                false => format!("; the weights' heads are those of {}", hint.join(", ")),
+            let hint = match models.as_slice() {
+                [] => String::new(),
+                all => {
+                    let all: Vec<String> = all.iter().map(|model| model.tasks.join(", ")).collect();
+                    format!("; the weights' heads are those of {}", all.join(", or of "))
+                }
             };
             Err(Error::usage(format!("heads and tasks do not fit: {}{hint}", wrong.join("; "))))
         }
@@ -291,10 +343,6 @@ fn missing(kinds: &[Placed], told: &[String]) -> Option<String> {
     some.then(|| format!("no tensors of {}; left out", names.join(", ")))
 }
 
-fn kinds_of(heads: &[Head]) -> Vec<Placed> {
-    heads.iter().map(|head| (head.index, head.kind.clone(), head.scope.clone())).collect()
-}
-
 /// Sides of anchors, finest map first.
 fn sides(text: &str) -> Result<Vec<f64>> {
     let side = |word: &str| word.trim().parse().ok().filter(|side: &f64| (1.0..=65536.0).contains(side));
@@ -304,16 +352,31 @@ fn sides(text: &str) -> Result<Vec<f64>> {
     })
 }
 
-/// Tasks of the published model that has just these heads; none unless there is exactly one.
-fn published(kinds: &[(usize, HeadKind, String)]) -> &'static [&'static str] {
-    let fit = |tasks: &[&str], (index, kind, _): &(usize, HeadKind, String)| {
-        let known = tasks.get(*index).and_then(|task| tasks::known(task));
+/// The published models with just these heads on such a base, in no file of the package.
+pub fn published<'h>(
+    heads: impl ExactSizeIterator<Item = (usize, &'h HeadKind, &'h str)> + Clone,
+    base: Base,
+) -> Vec<&'static Published> {
+    let fit = |tasks: &[&str], (index, kind, scope): (usize, &HeadKind, &str)| {
+        let known = tasks.get(index).and_then(|task| tasks::known(task));
+        let known = known.filter(|_| scope != PACKAGE_SCOPE);
         known.is_some_and(|k| kind.serves(k.task) && kind.outputs() == k.categories.len().max(1))
     };
-    let mut found = tasks::heads_of_published()
-        .filter(|tasks| tasks.len() == kinds.len() && kinds.iter().all(|kind| fit(tasks, kind)));
-    match (found.next(), found.next()) {
-        (Some(tasks), None) => tasks,
+    let on_base = |p: &Published| (p.channels, p.images > 1) == (base.channels, base.wrapped);
+    let fits = |p: &&Published| {
+        on_base(p) && p.tasks.len() == heads.len() && heads.clone().all(|head| fit(p.tasks, head))
+    };
+    tasks::all_published().filter(fits).collect()
+}
+
+/// Tasks of the one of these models, or of the one in which each head does what it most likely does.
+fn likely(models: &[&'static Published], kinds: &[Placed]) -> &'static [&'static str] {
+    let does = |p: &Published, (index, kind, _): &Placed| {
+        p.tasks.get(*index).and_then(|task| tasks::known(task)).is_some_and(|k| k.task == kind.likely())
+    };
+    let plain: Vec<_> = models.iter().copied().filter(|p| kinds.iter().all(|kind| does(p, kind))).collect();
+    match (models, plain.as_slice()) {
+        ([one], _) | (_, [one]) => one.tasks,
         _ => &[],
     }
 }
@@ -337,6 +400,17 @@ fn told(
 }
 
 impl Head {
+    /// The same layers doing another task, a known one perhaps.
+    pub fn doing(self, task: Task, known: Option<&tasks::Known>) -> Self {
+        Self {
+            task,
+            name: known.map_or(String::new(), |known| known.name.to_string()),
+            categories: known.map_or(Vec::new(), |k| k.categories.iter().map(|c| (*c).to_string()).collect()),
+            exclusive: task == Task::Segment,
+            ..self
+        }
+    }
+
     /// What it is called: its task's name, or the kind of its task.
     pub fn title(&self) -> &str {
         if self.name.is_empty() {

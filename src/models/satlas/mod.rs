@@ -151,8 +151,8 @@ pub struct Satlas {
     pub aggregation: (String, Aggregation),
     /// Images of each group; without any, all images are one.
     pub groups: Vec<Vec<usize>>,
-    /// Images the network was made for.
-    pub images: usize,
+    /// Images the network was made for, where that is told.
+    pub images: Option<usize>,
     /// Names of an image's bands.
     pub bands: Vec<super::spec::Band>,
     /// Prefix of the pyramid's parameters, and the pyramid.
@@ -213,14 +213,11 @@ impl Satlas {
             }
             _ => heads::placed(names, head_scopes(names))?,
         };
-        let heads = heads::configure(placed, options, warnings)?;
+        let base = heads::Base { channels: backbone.channels(), wrapped: is_wrapped(&prefix) };
+        let heads = heads::configure(placed, base, options, warnings)?;
         let images = match options.count("n_s2_images")? {
-            _ if !groups.is_empty() => listed,
-            Some(told) => told,
-            None if is_wrapped(&prefix) => {
-                tasks::published_images(&heads.iter().map(|h| &*h.name).collect::<Vec<_>>())
-            }
-            None => 1,
+            _ if !groups.is_empty() => Some(listed),
+            told => told,
         };
         let fpn_at = FPNS.iter().find(|at| names.has_prefix(&format!("{at}inner_blocks.")));
         let upsample_at = UPSAMPLES.iter().find(|at| names.contains(&format!("{at}layers.0.2.weight")));
@@ -293,6 +290,30 @@ fn scope_of(prefix: &str) -> &str {
 }
 
 impl Satlas {
+    fn base(&self) -> heads::Base {
+        heads::Base { channels: self.backbone.channels(), wrapped: is_wrapped(&self.backbone_prefix) }
+    }
+
+    /// Images the network was made for: as many as told, or those of the published model with its heads.
+    fn images(&self) -> usize {
+        match self.images {
+            Some(told) => told,
+            None if self.base().wrapped => {
+                tasks::published_images(&self.heads.iter().map(|h| &*h.name).collect::<Vec<_>>())
+            }
+            None => 1,
+        }
+    }
+
+    /// Most images it takes: one of which nothing says that it takes several takes no more.
+    fn most_images(&self) -> usize {
+        match self.groups.iter().flatten().max() {
+            Some(most) => most + 1,
+            None if self.base().wrapped || self.images() > 1 => MAX_IMAGES.max(self.images()),
+            None => 1,
+        }
+    }
+
     /// Feature maps of `frames` images stacked on the channels, finest first.
     fn features<'b>(&self, b: &'b Builder, x: Var<'b>, frames: usize) -> Vec<Var<'b>> {
         let channels = self.backbone.channels();
@@ -306,6 +327,12 @@ impl Satlas {
             self.backbone.build(b, image)
         };
         aggregation.build(b, frames, groups, image)
+    }
+
+    /// Whether a head is a detector of the package for backbones: those were trained on the enlarged map and the
+    /// finest of the pyramid's.
+    fn is_packaged_detector(&self, head: &Head) -> bool {
+        head.scope == heads::PACKAGE_SCOPE && self.upsample.is_some()
     }
 
     /// The maps that heads see, finest first, and those of them that are the pyramid detectors see.
@@ -336,7 +363,7 @@ impl Network for Satlas {
         let mut config = vec![
             ("aggregation", self.aggregation.1.name().to_string()),
             ("groups", groups.collect::<Vec<_>>().join(";")),
-            ("n_s2_images", self.images.to_string()),
+            ("n_s2_images", self.images().to_string()),
             ("s2_bands", bands.join(",")),
         ];
         if let Some((_, fpn)) = &self.fpn {
@@ -378,16 +405,21 @@ impl Network for Satlas {
 
     fn with_head(&self, place: usize, task: Task) -> Option<Box<dyn Network>> {
         let head = self.heads.get(place).filter(|head| head.kind.serves(task))?.clone();
-        let exclusive = if head.task == task { head.exclusive } else { task == Task::Segment };
-        let head = Head { task, exclusive, ..head };
+        let head = match head.task == task {
+            true => head,
+            false => {
+                let kinds = self.heads.iter().map(|head| (head.index, &head.kind, head.scope.as_str()));
+                let known = tasks::of(&heads::published(kinds, self.base()), head.index, task);
+                head.doing(task, known)
+            }
+        };
         Some(Box::new(Self { heads: vec![head], masks_in_rows: true, ..self.clone() }))
     }
 
     fn input(&self) -> InputSpec {
-        let listed = self.groups.iter().flatten().max().map_or(MAX_IMAGES, |most| most + 1);
         InputSpec {
-            frames: 1..=listed.max(self.images),
-            default_frames: self.images,
+            frames: 1..=self.most_images(),
+            default_frames: self.images(),
             channels: self.backbone.channels(),
             bands: self.bands.clone(),
             layout: Frames::Stacked,
@@ -435,7 +467,11 @@ impl Network for Satlas {
                 }
             };
             let size = [x.dim(2), x.dim(3)];
-            let found = detector::build(b, &pyramid, size, classes, masks, &head.anchors);
+            let maps = match self.is_packaged_detector(head) {
+                true => detector::Maps::enlarged(&neck, head.anchors.len()),
+                false => detector::Maps::of(&pyramid),
+            };
+            let found = detector::build(b, &maps, size, classes, masks, &head.anchors);
             let Some(detector::Detections { rows, masks }) = found else { continue };
             let rows = match masks.filter(|_| self.masks_in_rows) {
                 Some(y) => rows.concat(&[y.reshape(&[y.dim(0), y.dim(1), y.dim(2) * y.dim(3)])], 2),

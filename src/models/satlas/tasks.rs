@@ -20,18 +20,20 @@ pub enum Task {
 }
 
 impl Task {
+    /// All of them.
+    const ALL: [Self; 7] = [
+        Self::Segment,
+        Self::BinSegment,
+        Self::Regress,
+        Self::Classification,
+        Self::MultiLabel,
+        Self::Detect,
+        Self::Instance,
+    ];
+
     /// The task of that name, as configurations spell it.
     pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "segment" => Self::Segment,
-            "bin_segment" => Self::BinSegment,
-            "regress" => Self::Regress,
-            "classification" => Self::Classification,
-            "multi-label-classification" => Self::MultiLabel,
-            "detect" => Self::Detect,
-            "instance" => Self::Instance,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|task| task.name() == name)
     }
 
     /// Its name in configurations.
@@ -64,11 +66,26 @@ pub fn known(name: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.name == name)
 }
 
-/// The heads of a published configuration.
+/// Names that tasks may be told by: known ones and kinds.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|known| known.name).chain(Task::ALL.map(Task::name))
+}
+
+/// The known task of that kind that one of the models gives the head at a place.
+pub fn of(models: &[&'static Published], place: usize, task: Task) -> Option<&'static Known> {
+    let known = models.iter().filter_map(|model| known(model.tasks.get(place)?));
+    known.into_iter().find(|known| known.task == task)
+}
+
+/// A published configuration.
 #[derive(Debug)]
 pub struct Published {
-    /// File name of the configuration, or the end of it.
+    /// Its file name, or the end of it.
     pub config: &'static str,
+    /// Images the model was made for; one where its backbone is not wrapped to take several.
+    pub images: usize,
+    /// Channels of an image.
+    pub channels: usize,
     /// Known tasks, in the order of the heads.
     pub tasks: &'static [&'static str],
 }
@@ -80,22 +97,28 @@ pub fn published(file: &str) -> Option<&'static Published> {
     PUBLISHED.iter().find(fits)
 }
 
-/// Images that the published model with these tasks was made for, where it takes several.
+/// Images of a published model with these tasks whose backbone is wrapped; where there is none, of most of them.
 pub fn published_images(tasks: &[&str]) -> usize {
-    match tasks {
-        ["wind_turbine" | "solar_farm"] => 4,
-        ["tree_cover" | "marine_infrastructure"] => 3,
-        _ if tasks.contains(&"rooftop_solar_panel") => 4,
-        _ => 8,
-    }
+    const MOST: usize = 8;
+    PUBLISHED.iter().find(|p| p.images > 1 && p.tasks == tasks).map_or(MOST, |p| p.images)
 }
 
-/// The heads of the published models, each list once.
-pub fn heads_of_published() -> impl Iterator<Item = &'static [&'static str]> {
-    let first = |(k, published): (usize, &'static Published)| {
-        PUBLISHED[..k].iter().all(|other| other.tasks != published.tasks).then_some(published.tasks)
+/// The published configurations, those with the same tasks and channels once.
+pub fn all_published() -> impl Iterator<Item = &'static Published> {
+    let key = |p: &Published| (p.tasks, p.channels, p.images > 1);
+    let first = move |(k, p): (usize, &'static Published)| {
+        PUBLISHED[..k].iter().all(|other| key(other) != key(p)).then_some(p)
     };
     PUBLISHED.iter().enumerate().filter_map(first)
+}
+
+const fn row(
+    config: &'static str,
+    images: usize,
+    channels: usize,
+    tasks: &'static [&'static str],
+) -> Published {
+    Published { config, images, channels, tasks }
 }
 
 const fn known_task(name: &'static str, task: Task, categories: &'static [&'static str]) -> Known {
@@ -169,38 +192,38 @@ const KNOWN: &[Known] = &[
 
 #[rustfmt::skip]
 const PUBLISHED: &[Published] = &[
-    Published { config: "aerial/swinb_mi.txt", tasks: AERIAL_SWINB_MI },
-    Published { config: "aerial/swinb_mi_fixed.txt", tasks: AERIAL_SWINB_MI_FIXED },
-    Published { config: "aerial/swinb_si.txt", tasks: AERIAL_SWINB_SI },
-    Published { config: "aerial/swinb_si_fixed.txt", tasks: AERIAL_SWINB_MI_FIXED },
-    Published { config: "aerial/swinb_si_pretrain.txt", tasks: AERIAL_SWINB_SI_PRETRAIN },
-    Published { config: "landsat/swinb_mi.txt", tasks: LANDSAT_SWINB_MI },
-    Published { config: "landsat/swinb_si.txt", tasks: LANDSAT_SWINB_MI },
-    Published { config: "satlas_explorer_marine_infrastructure.txt", tasks: &["marine_infrastructure"] },
-    Published { config: "satlas_explorer_solar_farm.txt", tasks: &["solar_farm"] },
-    Published { config: "satlas_explorer_tree_cover.txt", tasks: &["tree_cover"] },
-    Published { config: "satlas_explorer_wind_turbine.txt", tasks: &["wind_turbine"] },
-    Published { config: "sentinel1/swinb_mi.txt", tasks: LANDSAT_SWINB_MI },
-    Published { config: "sentinel1/swinb_si.txt", tasks: LANDSAT_SWINB_MI },
-    Published { config: "sentinel2/resnet152_mi_ms.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/resnet152_mi_rgb.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/resnet152_si_ms.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/resnet152_si_rgb.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/resnet50_mi_ms.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/resnet50_mi_rgb.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/resnet50_si_ms.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/resnet50_si_rgb.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/swinb_mi_ms.txt", tasks: SENTINEL2_SWINB_MI_MS },
-    Published { config: "sentinel2/swinb_mi_ms_fixed.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/swinb_mi_rgb.txt", tasks: SENTINEL2_SWINB_MI_MS },
-    Published { config: "sentinel2/swinb_mi_rgb_fixed.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/swinb_si_ms.txt", tasks: SENTINEL2_SWINB_SI_MS },
-    Published { config: "sentinel2/swinb_si_ms_fixed.txt", tasks: SENTINEL2_SWINB_SI_MS_FIXED },
-    Published { config: "sentinel2/swinb_si_rgb.txt", tasks: SENTINEL2_SWINB_SI_MS_FIXED },
-    Published { config: "sentinel2/swint_mi_ms.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/swint_mi_rgb.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/swint_si_ms.txt", tasks: SENTINEL2_RESNET152_MI_MS },
-    Published { config: "sentinel2/swint_si_rgb.txt", tasks: SENTINEL2_RESNET152_MI_MS },
+    row("aerial/swinb_mi.txt", 4, 3, AERIAL_SWINB_MI),
+    row("aerial/swinb_mi_fixed.txt", 4, 3, AERIAL_SWINB_MI_FIXED),
+    row("aerial/swinb_si.txt", 1, 3, AERIAL_SWINB_SI),
+    row("aerial/swinb_si_fixed.txt", 1, 3, AERIAL_SWINB_MI_FIXED),
+    row("aerial/swinb_si_pretrain.txt", 1, 3, AERIAL_SWINB_SI_PRETRAIN),
+    row("landsat/swinb_mi.txt", 8, 11, LANDSAT_SWINB_MI),
+    row("landsat/swinb_si.txt", 1, 11, LANDSAT_SWINB_MI),
+    row("satlas_explorer_marine_infrastructure.txt", 3, 3, &["marine_infrastructure"]),
+    row("satlas_explorer_solar_farm.txt", 4, 9, &["solar_farm"]),
+    row("satlas_explorer_tree_cover.txt", 3, 9, &["tree_cover"]),
+    row("satlas_explorer_wind_turbine.txt", 4, 9, &["wind_turbine"]),
+    row("sentinel1/swinb_mi.txt", 8, 2, LANDSAT_SWINB_MI),
+    row("sentinel1/swinb_si.txt", 1, 2, LANDSAT_SWINB_MI),
+    row("sentinel2/resnet152_mi_ms.txt", 8, 9, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/resnet152_mi_rgb.txt", 8, 3, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/resnet152_si_ms.txt", 1, 9, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/resnet152_si_rgb.txt", 1, 3, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/resnet50_mi_ms.txt", 8, 9, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/resnet50_mi_rgb.txt", 8, 3, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/resnet50_si_ms.txt", 1, 9, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/resnet50_si_rgb.txt", 1, 3, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/swinb_mi_ms.txt", 8, 9, SENTINEL2_SWINB_MI_MS),
+    row("sentinel2/swinb_mi_ms_fixed.txt", 8, 9, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/swinb_mi_rgb.txt", 8, 3, SENTINEL2_SWINB_MI_MS),
+    row("sentinel2/swinb_mi_rgb_fixed.txt", 8, 3, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/swinb_si_ms.txt", 1, 9, SENTINEL2_SWINB_SI_MS),
+    row("sentinel2/swinb_si_ms_fixed.txt", 1, 9, SENTINEL2_SWINB_SI_MS_FIXED),
+    row("sentinel2/swinb_si_rgb.txt", 1, 3, SENTINEL2_SWINB_SI_MS_FIXED),
+    row("sentinel2/swint_mi_ms.txt", 8, 9, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/swint_mi_rgb.txt", 8, 3, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/swint_si_ms.txt", 1, 9, SENTINEL2_RESNET152_MI_MS),
+    row("sentinel2/swint_si_rgb.txt", 1, 3, SENTINEL2_RESNET152_MI_MS),
 ];
 
 #[rustfmt::skip]
