@@ -57,7 +57,7 @@ impl Files<'_> {
                 png::write_rgb(&path, canvas.width, canvas.height, &canvas.data)
             };
             let image = latest(&sample.images, self.images);
-            if let Some(drawn) = self.drawn(task.task, &image, output) {
+            if let Some(drawn) = self.drawn(task.task, &image, output)? {
                 put("im", &image)?;
                 put("out", &drawn)?;
             }
@@ -71,8 +71,8 @@ impl Files<'_> {
     }
 
     /// The output in colours; `None` for whole images' classes.
-    fn drawn(&self, task: Task, image: &Canvas, output: &Output) -> Option<Canvas> {
-        match output {
+    fn drawn(&self, task: Task, image: &Canvas, output: &Output) -> Result<Option<Canvas>> {
+        Ok(match output {
             Output::Map { planes, height, width, data } => Some(match task {
                 Task::Segment => {
                     let classes = class_map(*planes, data, self.thresholds);
@@ -97,14 +97,14 @@ impl Files<'_> {
                             let mask =
                                 masks.get(at * side * side..(at + 1) * side * side).unwrap_or_default();
                             let colour = colour(self.palette, prediction.object.category);
-                            paste(&mut canvas, mask, *side, prediction.object.bounds, colour);
+                            paste(&mut canvas, mask, *side, prediction.object.bounds, colour)?;
                         }
                     }
                 }
                 Some(canvas)
             }
             Output::Classes(_) => None,
-        }
+        })
     }
 
     /// The target in colours.
@@ -166,7 +166,7 @@ impl Files<'_> {
                 let sure = surest(predictions, self.thresholds);
                 let list = match masks {
                     None => box_list(&sure, &task.categories),
-                    Some((side, masks)) => polygon_list(&sure, *side, masks, &task.categories),
+                    Some((side, masks)) => polygon_list(&sure, *side, masks, &task.categories)?,
                 };
                 put(&ending(".json"), |out| out.write_all(list.to_string().as_bytes()))
             }
@@ -186,16 +186,21 @@ impl Files<'_> {
 }
 
 /// Objects with masks as the reference lists them: an entry per polygon.
-fn polygon_list(sure: &[(usize, Prediction)], side: usize, masks: &[f32], categories: &[String]) -> Value {
+fn polygon_list(
+    sure: &[(usize, Prediction)],
+    side: usize,
+    masks: &[f32],
+    categories: &[String],
+) -> Result<Value> {
     let mut list = Vec::new();
     for (at, prediction) in sure {
         let mask = masks.get(at * side * side..(at + 1) * side * side).unwrap_or_default();
         let category = categories.get(prediction.object.category).map_or("", String::as_str);
-        for rings in polygons(mask, side, prediction.object.bounds) {
+        for rings in polygons(mask, side, prediction.object.bounds)? {
             list.push(json!(["fake_polygon_id", rings, category, f64::from(prediction.score), {}]));
         }
     }
-    Value::Array(list)
+    Ok(Value::Array(list))
 }
 
 /// The last image's first three channels, or its first one in grey.

@@ -4,6 +4,8 @@
 use super::output::whole;
 use super::picture::Canvas;
 use crate::dataset::fill;
+use crate::error::Result;
+use crate::raster::vector::polygonize::{Corner, PolygonizeOptions, Polygonizer, Region};
 
 /// Pixels above this belong to the object.
 const INSIDE: f32 = 0.5;
@@ -16,113 +18,75 @@ const FEWEST: usize = 4;
 pub type Rings = Vec<Vec<[i32; 2]>>;
 
 /// Polygons of a square mask whose object has the given box; a mask without a hole or edge is its box.
-pub fn polygons(mask: &[f32], side: usize, bounds: [f32; 4]) -> Vec<Rings> {
+///
+/// # Errors
+/// None for masks of a detector's size.
+pub fn polygons(mask: &[f32], side: usize, bounds: [f32; 4]) -> Result<Vec<Rings>> {
     if side == 0 || mask.len() < side * side {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let [x0, y0, x1, y1] = whole(bounds);
     let place = |at: f64, low: i64, high: i64| (at * (high - low) as f64 / side as f64 + low as f64) as i32;
     let placed = |p: &[f64; 2]| [place(p[0], x0, x1), place(p[1], y0, y1)];
     let inside: Vec<bool> = mask.iter().take(side * side).map(|v| *v > INSIDE).collect();
-    let simple = traced(&inside, side).into_iter().map(|rings| simplified(&rings));
-    simple.map(|rings| rings.iter().map(|ring| ring.iter().map(placed).collect()).collect()).collect()
+    let simple = traced(&inside, side)?.into_iter().map(|rings| simplified(&rings));
+    Ok(simple.map(|rings| rings.iter().map(|ring| ring.iter().map(placed).collect()).collect()).collect())
 }
 
 /// Fills the exteriors of a mask's polygons in a picture.
-pub fn paste(canvas: &mut Canvas, mask: &[f32], side: usize, bounds: [f32; 4], colour: [u8; 3]) {
+///
+/// # Errors
+/// As [`polygons`].
+pub fn paste(
+    canvas: &mut Canvas,
+    mask: &[f32],
+    side: usize,
+    bounds: [f32; 4],
+    colour: [u8; 3],
+) -> Result<()> {
     let mut plane = vec![0; canvas.width * canvas.height];
-    for rings in polygons(mask, side, bounds) {
+    for rings in polygons(mask, side, bounds)? {
         let exterior = rings.first().map_or(&[][..], Vec::as_slice);
         fill(exterior, canvas.height, canvas.width, &mut plane, 1);
     }
     canvas.tint(|at| plane[at] != 0, colour);
+    Ok(())
 }
 
 /// Closed rings of each region, the exterior first; each begins at its uppermost, there leftmost corner.
-fn traced(inside: &[bool], side: usize) -> Vec<Vec<Vec<[f64; 2]>>> {
-    let mut region = vec![0usize; side * side];
-    let mut regions = Vec::new();
-    for seed in 0..side * side {
-        if !inside[seed] || region[seed] != 0 {
-            continue;
+fn traced(inside: &[bool], side: usize) -> Result<Vec<Vec<Vec<[f64; 2]>>>> {
+    let mut regions: Vec<Vec<Vec<Corner>>> = Vec::new();
+    let mut each = |region: Region| {
+        let mut rings = region.rings;
+        rings.iter_mut().for_each(begin_at_top);
+        if let Some(holes) = rings.get_mut(1..) {
+            holes.sort_by_key(|ring| top(ring));
         }
-        let label = regions.len() + 1;
-        let mut open = vec![seed];
-        region[seed] = label;
-        while let Some(at) = open.pop() {
-            let (x, y) = (at % side, at / side);
-            let near = [
-                (x > 0).then(|| at - 1),
-                (x + 1 < side).then_some(at + 1),
-                (y > 0).then(|| at - side),
-                (y + 1 < side).then_some(at + side),
-            ];
-            for next in near.into_iter().flatten().filter(|next| inside[*next]) {
-                if region[next] == 0 {
-                    region[next] = label;
-                    open.push(next);
-                }
-            }
-        }
-        regions.push(rings_of(
-            &|x, y| {
-                let within = |v: i64| (0..side as i64).contains(&v);
-                within(x) && within(y) && region[y as usize * side + x as usize] == label
-            },
-            side,
-        ));
+        regions.push(rings);
+        Ok(())
+    };
+    let mut polygonizer = Polygonizer::new(side, PolygonizeOptions::default())?;
+    for row in inside.chunks_exact(side) {
+        let classes: Vec<u8> = row.iter().map(|inside| u8::from(*inside)).collect();
+        polygonizer.row(&classes, &mut each)?;
     }
-    regions
+    polygonizer.finish(&mut each)?;
+    regions.sort_by_key(|rings| rings.first().map(|ring| top(ring)));
+    let points = |ring: &Vec<Corner>| ring.iter().map(|corner| corner.map(f64::from)).collect();
+    Ok(regions.iter().map(|rings| rings.iter().map(points).collect()).collect())
 }
 
-/// Directions, each the left turn of the one before: down, right, up, left.
-const STEPS: [[i64; 2]; 4] = [[0, 1], [1, 0], [0, -1], [-1, 0]];
+/// Row and column of a ring's first corner.
+fn top(ring: &[Corner]) -> Option<(u32, u32)> {
+    ring.first().map(|[x, y]| (*y, *x))
+}
 
-/// Rings of a region that lies to the left of its edges.
-fn rings_of(inside: &dyn Fn(i64, i64) -> bool, side: usize) -> Vec<Vec<[f64; 2]>> {
-    // Whether an edge leaves a corner in a direction: the region on its left, none on its right.
-    let leaves = |[x, y]: [i64; 2], direction: usize| {
-        let [left, right] = match direction {
-            0 => [[x, y], [x - 1, y]],
-            1 => [[x, y - 1], [x, y]],
-            2 => [[x - 1, y - 1], [x, y - 1]],
-            _ => [[x - 1, y], [x - 1, y - 1]],
-        };
-        inside(left[0], left[1]) && !inside(right[0], right[1])
-    };
-    let corners = side as i64 + 1;
-    let mut used = vec![[false; 4]; (corners * corners) as usize];
-    let mut rings = Vec::new();
-    for corner in 0..corners * corners {
-        let start = [corner % corners, corner / corners];
-        for first in 0..4 {
-            if used[corner as usize][first] || !leaves(start, first) {
-                continue;
-            }
-            let (mut at, mut direction, mut ring) = (start, first, Vec::new());
-            loop {
-                let place = (at[1] * corners + at[0]) as usize;
-                if used[place][direction] {
-                    break;
-                }
-                used[place][direction] = true;
-                at = [at[0] + STEPS[direction][0], at[1] + STEPS[direction][1]];
-                // Where two edges leave, the right one keeps what is outside apart.
-                let turns = [(direction + 3) % 4, direction, (direction + 1) % 4];
-                let Some(next) = turns.into_iter().find(|next| leaves(at, *next)) else { break };
-                if next != direction {
-                    ring.push(at.map(|v| v as f64));
-                }
-                direction = next;
-            }
-            // The walk ends at its start, which comes first.
-            ring.rotate_right(1);
-            let closing = ring.first().copied();
-            ring.extend(closing);
-            rings.push(ring);
-        }
-    }
-    rings
+/// Turns a closed ring until its uppermost, there leftmost corner comes first, and last again.
+fn begin_at_top(ring: &mut Vec<Corner>) {
+    ring.pop();
+    let first = ring.iter().enumerate().min_by_key(|(_, [x, y])| (*y, *x)).map_or(0, |(at, _)| at);
+    ring.rotate_left(first);
+    ring.extend(ring.first().copied());
 }
 
 /// A section of a ring: between its points of two numbers.
@@ -289,7 +253,7 @@ mod tests {
 
     fn rings(rows: &[&str]) -> Vec<Vec<Vec<[f64; 2]>>> {
         let inside: Vec<bool> = rows.iter().flat_map(|row| row.bytes().map(|b| b == b'#')).collect();
-        traced(&inside, rows.len())
+        traced(&inside, rows.len()).unwrap()
     }
 
     #[test]
@@ -315,10 +279,10 @@ mod tests {
         assert_eq!(simple[0], [[0.0, 0.0], [0.0, 12.0], [12.0, 12.0], [12.0, 11.0], [0.0, 0.0]]);
         let mut mask = vec![0.0; 16];
         mask[..8].fill(0.9);
-        let found = polygons(&mask, 4, [10.0, 20.0, 18.9, 28.0]);
+        let found = polygons(&mask, 4, [10.0, 20.0, 18.9, 28.0]).unwrap();
         // The first corner lies less than two pixels of the mask from the line that leaves it out.
         assert_eq!(found, [vec![vec![[18, 20], [10, 24], [18, 24], [18, 20]]]]);
-        assert!(polygons(&[0.0; 16], 4, [0.0; 4]).is_empty());
-        assert_eq!(polygons(&[1.0; 16], 4, [0.0, 0.0, 8.0, 8.0])[0][0].len(), 5, "the box");
+        assert!(polygons(&[0.0; 16], 4, [0.0; 4]).unwrap().is_empty());
+        assert_eq!(polygons(&[1.0; 16], 4, [0.0, 0.0, 8.0, 8.0]).unwrap()[0][0].len(), 5, "the box");
     }
 }

@@ -55,7 +55,7 @@ fn masks_become_polygons() {
     for (k, wanted) in wanted.iter().enumerate() {
         let mask = &masks[k * 784..(k + 1) * 784];
         let bounds: [f32; 4] = boxes[4 * k..4 * k + 4].try_into().unwrap();
-        let mut got: Vec<_> = polygons(mask, 28, bounds).iter().map(|rings| normal(rings)).collect();
+        let mut got: Vec<_> = polygons(mask, 28, bounds).unwrap().iter().map(|rings| normal(rings)).collect();
         let mut wanted: Vec<_> = wanted.iter().map(|rings| normal(rings)).collect();
         if mask.iter().all(|v| *v > 0.5) {
             assert_eq!((got.len(), wanted.len()), (1, 0), "a mask without an edge is its box");
