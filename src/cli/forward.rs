@@ -8,7 +8,7 @@ use super::model::ModelArgs;
 use super::print::{precisions, say};
 use super::values::ByteSize;
 use crate::engine::{forward, input_size, DevicePick, Engine, Precision, Setup};
-use crate::error::{InFile, Result};
+use crate::error::{Error, InFile, Result};
 use crate::util::npy;
 
 const EXAMPLES: &str = "\
@@ -55,6 +55,10 @@ pub fn run(args: &Args) -> Result<()> {
     let threads = args.threads.unwrap_or(0);
     let engine = Engine::open(Setup { device, threads, precision, pointwise: false })?;
     let input = npy::read_image(&args.input)?;
+    if let Some(odd) = input.data.iter().position(|v| !v.is_finite()) {
+        let message = format!("{} at place {odd} of {}; networks take numbers", input.data[odd], input.shape);
+        return Err(Error::format(message).in_file(&args.input));
+    }
     let budget = args.memory.map(|size| size.0);
     let size = input_size(&model, &input.shape).in_file(&args.input)?;
     let ran = engine.plan(&model, size, &args.tap).in_file(&args.input)?.precisions();

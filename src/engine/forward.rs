@@ -68,7 +68,18 @@ pub fn input_size(model: &LoadedModel, dims: &[usize]) -> Result<InputSize> {
         Frames::Apart => spec.channels,
     };
     if channels != wanted {
-        let message = format!("an input of {channels} channels ({dims:?}), but this network takes {wanted}");
+        let (least, most) = (*spec.frames.start(), *spec.frames.end());
+        let takes = match (spec.layout, spec.channels) {
+            (Frames::Stacked, date) if least < most => format!("{date} a date, {least} to {most} dates"),
+            (Frames::Stacked, date) if most == 1 && channels % date.max(1) == 0 => {
+                format!(
+                    "{wanted}, one date; --set n_s2_images={} makes it take as many",
+                    channels / date.max(1)
+                )
+            }
+            _ => wanted.to_string(),
+        };
+        let message = format!("an input of {channels} channels ({dims:?}), but this network takes {takes}");
         return Err(Error::shape(message));
     }
     Ok(InputSize { batch, frames, height, width })

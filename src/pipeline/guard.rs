@@ -1,10 +1,11 @@
-//! A network whose factors are rounded, watched: a tile that comes out as no numbers, or as one number all over, is
-//! computed again in f32.
+//! A network, watched: what comes out as no numbers is an error; where factors are rounded, such a tile, or one that is
+//! one number all over, is computed again in f32 first.
 
 use super::stream::TileNet;
 use crate::engine::{Engine, LoadedModel, Session};
 use crate::error::{Error, Result};
-use crate::models::InputSize;
+use crate::kernel::boxes::NO_BOX;
+use crate::models::{HeadKind, InputSize};
 
 /// A network whose last result can be looked at again.
 pub trait Kept: TileNet {
@@ -24,20 +25,24 @@ pub struct Guard<'a, N> {
     /// The session whose input is filled next, and how many before it are running.
     next: usize,
     running: usize,
-    /// Loads the network without rounding; absent where nothing is rounded and nothing is watched.
+    /// Loads the network without rounding; absent where nothing is rounded.
     load: Option<Box<dyn Fn() -> Result<N> + 'a>>,
     exact: Option<N>,
     batch: usize,
+    /// What rows that hold no box have for a score; NaN, which nothing equals, where results are no boxes.
+    no_box: f32,
     repeated: usize,
 }
 
 impl<'a> Guard<'a, Session> {
-    /// Watches a loaded network if its engine rounds in a way that results might not survive.
+    /// Watches a loaded network; its engine may round in a way that results might not survive.
     pub fn of(engine: &Engine, model: &'a LoadedModel, size: InputSize, nets: Vec<Session>) -> Self {
         let load = engine.unrounded().map(|exact| -> Box<dyn Fn() -> Result<Session> + 'a> {
             Box::new(move || exact.compile(model, size, &[], None))
         });
-        Self::new(nets, size.batch, load)
+        let boxes = model.network().heads().iter().any(|h| matches!(h.kind, HeadKind::Detector { .. }));
+        let no_box = if boxes { NO_BOX } else { f32::NAN };
+        Self { no_box, ..Self::new(nets, size.batch, load) }
     }
 }
 
@@ -45,7 +50,16 @@ impl<'a, N: Kept> Guard<'a, N> {
     /// Watches the sessions, at least one, of a network that takes `batch` tiles at once, where `load` gives the same
     /// without rounding.
     pub fn new(nets: Vec<N>, batch: usize, load: Option<Box<dyn Fn() -> Result<N> + 'a>>) -> Self {
-        Self { nets, next: 0, running: 0, load, exact: None, batch: batch.max(1), repeated: 0 }
+        Self {
+            nets,
+            next: 0,
+            running: 0,
+            load,
+            exact: None,
+            batch: batch.max(1),
+            no_box: f32::NAN,
+            repeated: 0,
+        }
     }
 
     /// Runs that were repeated in f32.
@@ -80,7 +94,10 @@ impl<N: Kept> TileNet for Guard<'_, N> {
         let net = &mut self.nets[(self.next + count - self.running) % count];
         self.running = self.running.saturating_sub(1);
         net.finish()?;
-        if self.load.is_none() || !is_suspect(net, self.batch) {
+        if self.load.is_none() && !is_finite(net.last(), self.no_box) {
+            return Err(Error::weights("the network's result is no number; are its weights whole?"));
+        }
+        if self.load.is_none() || !is_suspect(net, self.batch, self.no_box) {
             return Ok(net.last());
         }
         if let (Some(load), None) = (&self.load, &self.exact) {
@@ -89,7 +106,7 @@ impl<N: Kept> TileNet for Guard<'_, N> {
         let Some(exact) = &mut self.exact else { return Ok(net.last()) };
         self.repeated += 1;
         exact.input().copy_from_slice(net.input());
-        match is_finite(exact.run()?) {
+        match is_finite(exact.run()?, self.no_box) {
             true => Ok(exact.last()),
             false => Err(Error::device("the result is no number, in f32 either; are the weights whole?")),
         }
@@ -97,9 +114,9 @@ impl<N: Kept> TileNet for Guard<'_, N> {
 }
 
 /// Whether a tile of the last run is no result. A constant one is, where the input is not constant.
-fn is_suspect(net: &mut impl Kept, batch: usize) -> bool {
+fn is_suspect(net: &mut impl Kept, batch: usize, no_box: f32) -> bool {
     let outputs = tiles(net.last(), batch);
-    if outputs.clone().any(|tile| !is_finite(tile)) {
+    if outputs.clone().any(|tile| !is_finite(tile, no_box)) {
         return true;
     }
     let constant: Vec<usize> = outputs.enumerate().filter(|(_, t)| is_constant(t)).map(|(k, _)| k).collect();
@@ -112,9 +129,9 @@ fn tiles(values: &[f32], batch: usize) -> impl Iterator<Item = &[f32]> + Clone {
     values.chunks_exact((values.len() / batch).max(1))
 }
 
-fn is_finite(values: &[f32]) -> bool {
+fn is_finite(values: &[f32], no_box: f32) -> bool {
     // Without leaving early, so that it runs as fast as memory.
-    values.iter().fold(true, |all, v| all & v.is_finite())
+    values.iter().fold(true, |all, v| all & (v.is_finite() | (*v == no_box)))
 }
 
 fn is_constant(values: &[f32]) -> bool {
@@ -124,6 +141,7 @@ fn is_constant(values: &[f32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::boxes::EMPTY_ROW;
 
     /// Gives what it is told to, whatever the input.
     struct Fixed {
@@ -173,6 +191,14 @@ mod tests {
         assert!(matches!(guarded(varied, &constant, &[1.0, 2.0, 3.0, 3.0]), (Ok(y), 1) if y == constant));
     }
 
+    #[test]
+    fn rows_without_a_box_are_a_result() {
+        let mut guard = Guard::new(vec![fixed(&EMPTY_ROW)], 1, Some(Box::new(|| Ok(fixed(&[f32::NAN; 6])))));
+        guard.input().copy_from_slice(&[0.0, 1.0, 2.0, 3.0]);
+        guard.no_box = NO_BOX;
+        assert!(guard.run().is_ok() && guard.repeated() == 0);
+    }
+
     /// Gives its input back when a run is finished.
     struct Echo {
         input: Vec<f32>,
@@ -217,7 +243,7 @@ mod tests {
     fn what_is_no_number_in_f32_is_an_error() {
         let (result, _) = guarded([0.0, 1.0, 2.0, 3.0], &[f32::NAN; 4], &[1.0, 2.0, 3.0, f32::NAN]);
         assert_eq!(result.unwrap_err().kind(), crate::Kind::Device);
-        let mut unwatched = Guard::new(vec![fixed(&[f32::NAN; 4])], 2, None);
-        assert!(unwatched.run().is_ok() && unwatched.repeated() == 0);
+        let mut plain = Guard::new(vec![fixed(&[f32::NAN; 4])], 2, None);
+        assert_eq!(plain.run().unwrap_err().kind(), crate::Kind::Weights);
     }
 }

@@ -30,7 +30,7 @@ impl Input {
     pub fn open(options: &JobOptions, model: &LoadedModel) -> Result<Self> {
         let bands = bands(&options.series.bands, model)?;
         let mut wanted = options.series.clone();
-        wanted.bands = bands.iter().map(|b| b.name.clone()).collect();
+        wanted.bands = bands.iter().flat_map(Band::sources).collect();
         wanted.sampling = options.sampling.unwrap_or(match model.family().repeats_pixels {
             true => Sampling::Nearest,
             false => Sampling::Bilinear,
@@ -48,9 +48,11 @@ impl Input {
         let input = model.network().input();
         let (least, most) = (*input.frames.start(), *input.frames.end());
         if let Some(asked) = asked.filter(|n| !(least..=most).contains(n)) {
-            return Err(Error::usage(format!(
-                "--dates {asked}: this network runs on {least} to {most} dates"
-            )));
+            let runs = match most {
+                1 => format!("one date; --set n_s2_images={asked} makes it take the largest of several"),
+                _ => format!("{least} to {most} dates"),
+            };
+            return Err(Error::usage(format!("--dates {asked}: this network runs on {runs}")));
         }
         let there = self.series.frames().len();
         self.layout.frames = asked.unwrap_or(input.default_frames).min(there).clamp(least, most);

@@ -40,7 +40,11 @@ pub fn provenance(
     }
     let mut items: Vec<(String, String)> =
         items.into_iter().map(|(k, v)| (format!("SWATH_{k}"), v)).collect();
-    for (i, frame) in input.series.frames().iter().enumerate() {
+    let frames = input.series.frames();
+    for (name, frame) in [("SWATH_START", frames.first()), ("SWATH_END", frames.last())] {
+        items.extend(frame.map(|frame| (name.to_string(), frame.label.clone())));
+    }
+    for (i, frame) in frames.iter().enumerate() {
         let notes: String = frame.notes.iter().map(|n| format!("; {n}")).collect();
         items.push((format!("SWATH_DATE_{}", i + 1), format!("{}{notes}", frame.label)));
     }

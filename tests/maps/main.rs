@@ -206,6 +206,10 @@ fn objects_are_those_of_the_windows_that_answer_for_them() {
         let data = scene::has_data(at % scene::WIDTH, at / scene::WIDTH);
         assert_eq!(covered, f32::from(u8::from(data)), "{at}");
     }
+    let file = String::from_utf8_lossy(&std::fs::read(&cover).unwrap()).into_owned();
+    for (name, day) in [("SWATH_START", "2020-03-10"), ("SWATH_END", "2020-03-13")] {
+        assert!(file.contains(&format!("<Item name=\"{name}\">{day}")), "{name}");
+    }
     let again = swath("detect", &scenes, &windows.weights, &output, &more);
     assert_eq!(again.status.code(), Some(2), "a result is not replaced unless asked for");
 }
@@ -290,6 +294,27 @@ fn numbers_are_the_windows_and_their_steps_are_told() {
     done(swath("regress", &scenes, &windows.weights, &bytes, &[&more[..], &["--type", "u8"]].concat()));
     let rounded = |v: &[f32]| vec![v[0].round_ties_even().clamp(1.0, 255.0)];
     check_pixels(&windows, &samples(&bytes), 1, scene::has_data, rounded);
+}
+
+/// Scenes without an image of true colour, whose bands stand in for it where that is asked for.
+#[test]
+fn true_colour_is_made_of_bands() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenes = scene::write(&folder.path().join("scenes"));
+    scene::take_colour_apart(&scenes);
+    let set = [("n_s2_images", "4"), ("tasks", "regress")];
+    let windows = windows(folder.path(), "numbers", Some(1), &set, &scene::input_of_bands);
+    let output = folder.path().join("numbers.tif");
+    let more = ["--set", "n_s2_images=4", "--blend", "crop"];
+    let refused = swath("regress", &scenes, &windows.weights, &output, &more);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        refused.status.code() == Some(2) && said.contains("no band TCI") && said.contains("rgb"),
+        "{said}"
+    );
+    let bands = ["--bands", "b05,rgb,b06,b07,b08,b11,b12"];
+    done(swath("regress", &scenes, &windows.weights, &output, &[&more[..], &bands].concat()));
+    check_pixels(&windows, &samples(&output), 1, scene::has_data, <[f32]>::to_vec);
 }
 
 /// The reference's way of keeping images: bytes of all bands and dates in one array, without a place.

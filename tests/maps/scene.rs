@@ -63,14 +63,36 @@ pub fn write(folder: &Path) -> Vec<PathBuf> {
         let folder = folder.join(format!("T29RKH_2020031{date}T111949"));
         std::fs::create_dir_all(&folder).unwrap();
         for (band, (name, step)) in BANDS.into_iter().enumerate() {
-            band_file(&folder.join(format!("{name}.tif")), date, band, step);
+            band_file(&folder.join(format!("{name}.tif")), [date, band, 0], step);
         }
         folder
     };
     (0..DATES).map(date).collect()
 }
 
-fn band_file(path: &Path, date: usize, band: usize, step: usize) {
+/// The band whose surface those of true colour have, each with marks of its own.
+const COLOUR: usize = 4;
+
+/// Puts the bands of true colour in the place of its image.
+pub fn take_colour_apart(scenes: &[PathBuf]) {
+    for (date, folder) in scenes.iter().enumerate() {
+        std::fs::remove_file(folder.join("TCI.tif")).unwrap();
+        for (channel, name) in ["B04", "B03", "B02"].into_iter().enumerate() {
+            band_file(&folder.join(format!("{name}.tif")), [date, COLOUR, 1 + channel], 1);
+        }
+    }
+}
+
+/// What the network then gets.
+pub fn input_of_bands(date: usize, channel: usize, x: usize, y: usize) -> f32 {
+    match channel {
+        0..3 => (f32::from(stored(date, COLOUR, 1 + channel, x, y)) * (1.0 / 3000.0)).min(1.0),
+        _ => input(date, channel, x, y),
+    }
+}
+
+/// A file of a date and band, which begins with that channel.
+fn band_file(path: &Path, [date, band, first]: [usize; 3], step: usize) {
     let (width, height) = (WIDTH / step, HEIGHT / step);
     let names = if band == 0 { vec!["red", "green", "blue"] } else { vec!["1"] };
     let sample = if band == 0 { SampleType::U8 } else { SampleType::U16 };
@@ -83,7 +105,7 @@ fn band_file(path: &Path, date: usize, band: usize, step: usize) {
     let writer = CogWriter::create(path, spec, Default::default()).unwrap();
     let rect = Rect::of_size(width, height);
     let values = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-    let values = values.flat_map(|(x, y)| (0..names.len()).map(move |c| stored(date, band, c, x, y)));
+    let values = values.flat_map(|(x, y)| (0..names.len()).map(move |c| stored(date, band, first + c, x, y)));
     let samples = match sample {
         SampleType::U8 => Samples::U8(values.map(|v| v as u8).collect()),
         _ => Samples::U16(values.collect()),

@@ -206,11 +206,14 @@ fn missing(date: &DateFiles, want: &Wanted, options: &OpenOptions) -> Error {
     });
     let mut there: Vec<String> = described.collect();
     there.dedup();
+    let has = |band: &str| there.iter().any(|name| name == band);
+    let colours = matches!(want, Wanted::Tci) && ["B04", "B03", "B02"].into_iter().all(has);
     let error = Error::usage(format!(
-        "date {}: no band {}; there are {}; --bands names those to use",
+        "date {}: no band {}; there are {}; --bands names those to use{}",
         date.label(),
         want.name(),
-        there.join(", ")
+        there.join(", "),
+        if colours { ", rgb in place of tci makes true colour of B04, B03 and B02" } else { "" }
     ));
     match date.files.first().and_then(|f| f.path.parent()) {
         Some(folder) => error.in_file(folder),
