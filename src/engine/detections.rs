@@ -1,7 +1,7 @@
 //! A detector's rows, of fixed capacity, as lists of what was found.
 
 use crate::error::Result;
-use crate::models::{DETECTIONS, DETECTION_ROW as ROW, MASKS};
+use crate::models::{DETECTIONS, DETECTION_ROW as ROW, MASKS, NO_OBJECT};
 use crate::tensor::Shape;
 use crate::util::npy::Array;
 
@@ -31,7 +31,7 @@ fn images(head: &str, rows: &Array, masks: Option<&Array>) -> Result<Vec<(String
     let width = rows.shape.get(2).copied().unwrap_or(0).max(ROW);
     let mut out = Vec::new();
     for (image, rows) in rows.data.chunks_exact(capacity.max(1) * width).enumerate() {
-        let found = rows.chunks_exact(width).take_while(|row| row[4] > f32::NEG_INFINITY).count();
+        let found = rows.chunks_exact(width).take_while(|row| row[4] > NO_OBJECT).count();
         let rows = || rows.chunks_exact(width).take(found);
         let mut put = |what: &str, dims: &[usize], data: Vec<f32>| -> Result<()> {
             out.push((format!("{head}_img{image}_{what}"), Array { shape: Shape::new(dims)?, data }));
@@ -60,7 +60,7 @@ mod tests {
     fn masks_lie_beside_the_rows_or_behind_each_box() {
         let array = |dims: &[usize], data: Vec<f32>| Array { shape: Shape::new(dims).unwrap(), data };
         let boxed = |score: f32| vec![1.0, 2.0, 3.0, 4.0, score, 7.0];
-        let (none, mask) = (f32::NEG_INFINITY, vec![0.1, 0.2, 0.3, 0.4]);
+        let (none, mask) = (NO_OBJECT, vec![0.1, 0.2, 0.3, 0.4]);
         let beside = vec![
             ("head0_detections".to_string(), array(&[1, 2, 6], [boxed(0.5), boxed(none)].concat())),
             ("head0_masks".to_string(), array(&[1, 2, 2, 2], [mask.clone(), vec![0.0; 4]].concat())),

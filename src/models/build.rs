@@ -3,6 +3,7 @@
 use super::family::{Network, Outputs};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Mode, Var};
+use crate::kernel::boxes::NO_BOX;
 
 /// Largest batch, number of frames and side of an input.
 const MAX_BATCH: usize = 1 << 16;
@@ -19,6 +20,9 @@ pub const DETECTIONS: &str = "_detections";
 
 /// Numbers of one of its rows.
 pub const DETECTION_ROW: usize = 6;
+
+/// Score of a detector's row that holds no object.
+pub const NO_OBJECT: f32 = NO_BOX;
 
 /// Side of their masks.
 pub const MASK_SIDE: usize = 28;

@@ -18,7 +18,7 @@ mod worldstrat;
 pub use bands::Stack;
 pub use build::{
     graph, smallest_graph, InputSize, DETECTIONS, DETECTION_ROW, INPUT, MASKS, MASK_SIDE, MAX_DETECTIONS,
-    OUTPUT,
+    NO_OBJECT, OUTPUT,
 };
 pub use family::{family, recognise, Alias, Configure, Family, Network, Outputs, FAMILIES};
 pub use highresnet::HighResNet;

@@ -4,8 +4,7 @@
 use super::stream::TileNet;
 use crate::engine::{Engine, LoadedModel, Session};
 use crate::error::{Error, Result};
-use crate::kernel::boxes::NO_BOX;
-use crate::models::{HeadKind, InputSize};
+use crate::models::{HeadKind, InputSize, NO_OBJECT};
 
 /// A network whose last result can be looked at again.
 pub trait Kept: TileNet {
@@ -29,8 +28,8 @@ pub struct Guard<'a, N> {
     load: Option<Box<dyn Fn() -> Result<N> + 'a>>,
     exact: Option<N>,
     batch: usize,
-    /// What rows that hold no box have for a score; NaN, which nothing equals, where results are no boxes.
-    no_box: f32,
+    /// What rows that hold no object have for a score; NaN, which nothing equals, where results are no objects.
+    no_object: f32,
     repeated: usize,
 }
 
@@ -40,9 +39,9 @@ impl<'a> Guard<'a, Session> {
         let load = engine.unrounded().map(|exact| -> Box<dyn Fn() -> Result<Session> + 'a> {
             Box::new(move || exact.compile(model, size, &[], None))
         });
-        let boxes = model.network().heads().iter().any(|h| matches!(h.kind, HeadKind::Detector { .. }));
-        let no_box = if boxes { NO_BOX } else { f32::NAN };
-        Self { no_box, ..Self::new(nets, size.batch, load) }
+        let finds = model.network().heads().iter().any(|h| matches!(h.kind, HeadKind::Detector { .. }));
+        let no_object = if finds { NO_OBJECT } else { f32::NAN };
+        Self { no_object, ..Self::new(nets, size.batch, load) }
     }
 }
 
@@ -57,7 +56,7 @@ impl<'a, N: Kept> Guard<'a, N> {
             load,
             exact: None,
             batch: batch.max(1),
-            no_box: f32::NAN,
+            no_object: f32::NAN,
             repeated: 0,
         }
     }
@@ -94,10 +93,10 @@ impl<N: Kept> TileNet for Guard<'_, N> {
         let net = &mut self.nets[(self.next + count - self.running) % count];
         self.running = self.running.saturating_sub(1);
         net.finish()?;
-        if self.load.is_none() && !is_finite(net.last(), self.no_box) {
+        if self.load.is_none() && !is_finite(net.last(), self.no_object) {
             return Err(Error::weights("the network's result is no number; are its weights whole?"));
         }
-        if self.load.is_none() || !is_suspect(net, self.batch, self.no_box) {
+        if self.load.is_none() || !is_suspect(net, self.batch, self.no_object) {
             return Ok(net.last());
         }
         if let (Some(load), None) = (&self.load, &self.exact) {
@@ -106,7 +105,7 @@ impl<N: Kept> TileNet for Guard<'_, N> {
         let Some(exact) = &mut self.exact else { return Ok(net.last()) };
         self.repeated += 1;
         exact.input().copy_from_slice(net.input());
-        match is_finite(exact.run()?, self.no_box) {
+        match is_finite(exact.run()?, self.no_object) {
             true => Ok(exact.last()),
             false => Err(Error::device("the result is no number, in f32 either; are the weights whole?")),
         }
@@ -114,9 +113,9 @@ impl<N: Kept> TileNet for Guard<'_, N> {
 }
 
 /// Whether a tile of the last run is no result. A constant one is, where the input is not constant.
-fn is_suspect(net: &mut impl Kept, batch: usize, no_box: f32) -> bool {
+fn is_suspect(net: &mut impl Kept, batch: usize, no_object: f32) -> bool {
     let outputs = tiles(net.last(), batch);
-    if outputs.clone().any(|tile| !is_finite(tile, no_box)) {
+    if outputs.clone().any(|tile| !is_finite(tile, no_object)) {
         return true;
     }
     let constant: Vec<usize> = outputs.enumerate().filter(|(_, t)| is_constant(t)).map(|(k, _)| k).collect();
@@ -129,9 +128,9 @@ fn tiles(values: &[f32], batch: usize) -> impl Iterator<Item = &[f32]> + Clone {
     values.chunks_exact((values.len() / batch).max(1))
 }
 
-fn is_finite(values: &[f32], no_box: f32) -> bool {
+fn is_finite(values: &[f32], no_object: f32) -> bool {
     // Without leaving early, so that it runs as fast as memory.
-    values.iter().fold(true, |all, v| all & (v.is_finite() | (*v == no_box)))
+    values.iter().fold(true, |all, v| all & (v.is_finite() | (*v == no_object)))
 }
 
 fn is_constant(values: &[f32]) -> bool {
@@ -141,7 +140,6 @@ fn is_constant(values: &[f32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::boxes::EMPTY_ROW;
 
     /// Gives what it is told to, whatever the input.
     struct Fixed {
@@ -192,10 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn rows_without_a_box_are_a_result() {
-        let mut guard = Guard::new(vec![fixed(&EMPTY_ROW)], 1, Some(Box::new(|| Ok(fixed(&[f32::NAN; 6])))));
+    fn rows_without_an_object_are_a_result() {
+        let mut guard = Guard::new(
+            vec![fixed(&[0.0, 0.0, 0.0, 0.0, NO_OBJECT, 0.0])],
+            1,
+            Some(Box::new(|| Ok(fixed(&[f32::NAN; 6])))),
+        );
         guard.input().copy_from_slice(&[0.0, 1.0, 2.0, 3.0]);
-        guard.no_box = NO_BOX;
+        guard.no_object = NO_OBJECT;
         assert!(guard.run().is_ok() && guard.repeated() == 0);
     }
 
