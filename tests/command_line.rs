@@ -20,6 +20,7 @@ const COMMANDS: &[&[&str]] = &[
     &["weights", "inspect"],
     &["weights", "convert"],
     &["weights", "diff"],
+    &["weights", "quantize"],
 ];
 
 fn swath<I: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = I>) -> Output {

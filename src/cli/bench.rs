@@ -44,7 +44,7 @@ pub struct Args {
     /// Device: auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     device: DevicePick,
-    /// What factors of products may be rounded to: auto (f32), f32, bf16; on CUDA also tf32, f16.
+    /// What factors of products may be rounded to: auto (f32), f32, bf16, int8 (calibrated weights); on CUDA also tf32, f16.
     #[arg(long, value_name = "PRECISION", default_value = "auto")]
     precision: Precision,
     /// Refuse to run when the network needs more memory than this.

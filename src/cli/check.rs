@@ -36,7 +36,7 @@ pub struct Args {
     /// Device to be checked: auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     device: DevicePick,
-    /// What it may round factors of products to: auto (f32), f32, bf16; on CUDA also tf32, f16.
+    /// What it may round factors of products to: auto (f32), f32, bf16, int8 (calibrated weights); on CUDA also tf32, f16.
     #[arg(long, value_name = "PRECISION", default_value = "auto")]
     precision: Precision,
     /// Device to be believed, in f32.

@@ -163,7 +163,7 @@ pub struct RunArgs {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(super) device: DevicePick,
-    /// What factors of products may be rounded to: auto (f32), f32, bf16; on CUDA also tf32, f16. What ran is
+    /// What factors of products may be rounded to: auto (f32), f32, bf16, int8 (calibrated weights); on CUDA also tf32, f16. What ran is
     /// said at the end.
     #[arg(long, value_name = "PRECISION", default_value = "auto")]
     pub(super) precision: Precision,

@@ -14,6 +14,7 @@ mod interrupt;
 mod map;
 mod model;
 mod print;
+mod quantize;
 mod regress;
 mod report;
 mod run_file;

@@ -7,6 +7,7 @@ use weights_tools::{convert, diff, inspect, ConvertOptions, InspectOptions};
 
 use super::model::NetworkArgs;
 use super::print::say;
+use super::quantize;
 use crate::engine::LoadedModel;
 use crate::error::{Error, InFile, Kind, Result};
 
@@ -14,7 +15,8 @@ const EXAMPLES: &str = "\
 Examples:
   swath weights inspect esrgan_8S2.pth --stats
   swath weights convert esrgan_8S2.pth esrgan_8S2.safetensors
-  swath weights diff esrgan_8S2.pth finetuned.pth";
+  swath weights diff esrgan_8S2.pth finetuned.pth
+  swath weights quantize -m esrgan_8S2.pth --calibrate scenes -o esrgan_int8.safetensors";
 
 /// Looks into weights files, converts and compares them. Nothing in them is ever executed.
 #[derive(Debug, ClapArgs)]
@@ -32,6 +34,7 @@ enum Command {
     Convert(ConvertArgs),
     /// Says which tensors two files differ in, and by how much.
     Diff(DiffArgs),
+    Quantize(Box<quantize::Args>),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -87,6 +90,7 @@ struct DiffArgs {
 /// What the files say.
 pub fn run(args: &Args) -> Result<()> {
     match &args.command {
+        Command::Quantize(args) => quantize::run(args),
         Command::Inspect(args) => inspect_file(args),
         Command::Convert(args) => convert_file(args),
         Command::Diff(args) => {
@@ -131,6 +135,7 @@ fn convert_file(args: &ConvertArgs) -> Result<()> {
         wrapper: args.wrapper.clone(),
         metadata: model.map(|model| model.metadata()).transpose()?.unwrap_or_default(),
         overwrite: args.overwrite,
+        ..ConvertOptions::default()
     };
     let conversion = convert(&args.input, &args.output, &options)?;
     print(&conversion, || Ok(conversion.to_json()), args.json)

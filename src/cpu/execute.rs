@@ -14,10 +14,11 @@ use super::pool::Pool;
 use super::resize::{self, ResizeTables};
 use super::{boxes, map, norm, pooling, reduce, roi_align, select};
 use crate::kernel::conv::Conv2dParams;
+use crate::kernel::levels::MOST_TERMS;
 use crate::kernel::precision::Precision;
 use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
-use crate::plan::{Choice, Packed};
+use crate::plan::{Choice, Packed, Rounding};
 use crate::Result;
 
 /// Tables and packed weights of one call. Steps that read the same weights share them.
@@ -40,16 +41,17 @@ pub(super) enum Prepared {
 }
 
 impl Prepared {
-    /// Tables of a call to the implementation `entry`; `weights` are its packed operand's values.
-    pub fn new(kernel: &Kernel, entry: &str, weights: &[f32]) -> Result<Self> {
+    /// Tables of a call to the implementation chosen; `weights` are its packed operand's values.
+    pub fn new(kernel: &Kernel, choice: &Choice, weights: &[f32]) -> Result<Self> {
+        let (entry, levels) = (choice.entry, choice.levels.as_deref());
         Ok(match kernel {
             Kernel::Conv2d(p) => {
-                let packed = PackedConv::new(method(entry)?, p, weights)?;
+                let packed = PackedConv::with_levels(method(entry)?, p, weights, levels)?;
                 Prepared::Conv(Arc::new(packed))
             }
             Kernel::ConvTranspose2d(p) => Prepared::ConvTranspose(Arc::new(PackedPhases::new(p, weights)?)),
             Kernel::Matmul(p) => {
-                Prepared::Matmul(Arc::new(PackedMatmul::new(Precision::of(entry), p, weights)?))
+                Prepared::Matmul(Arc::new(PackedMatmul::new(Precision::of(entry), p, weights, levels)?))
             }
             Kernel::WindowAttention(p) => Prepared::Attention(Arc::new(WindowBias::new(p, weights)?)),
             Kernel::Resize(p) => Prepared::Resize(Arc::new(ResizeTables::new(p)?)),
@@ -62,6 +64,9 @@ impl Prepared {
 /// Fewest channels, or terms of a matrix product, that are rounded: with fewer, more is lost than time
 /// is won.
 const ROUNDED_TERMS: u64 = 64;
+
+/// The same for bytes.
+const BYTES_TERMS: u64 = 32;
 
 /// Implementations of this device. A convolution goes by the name of the register tile it gets.
 const IMPLS: &[Impl] = &[
@@ -78,6 +83,12 @@ const IMPLS: &[Impl] = &[
         rank: 5,
         fits: |k| matches!(k, Kernel::Conv2d(p) if u64::from(p.c_in / p.groups) >= ROUNDED_TERMS),
     },
+    Impl {
+        contract: "conv2d_fwd",
+        entry: "conv2d_fwd_int8__direct",
+        rank: 20,
+        fits: |k| matches!(k, Kernel::Conv2d(p) if conv_takes_bytes(p)),
+    },
     Impl::always("map_fwd", "map_fwd_f32__runs"),
     Impl::always("resize_fwd", "resize_fwd_f32__rows"),
     Impl::always("blur_fwd", "blur_fwd_f32__separable"),
@@ -91,6 +102,12 @@ const IMPLS: &[Impl] = &[
         rank: 10,
         fits: |k| matches!(k, Kernel::Matmul(p) if p.k >= ROUNDED_TERMS),
     },
+    Impl {
+        contract: "matmul_fwd",
+        entry: "matmul_fwd_int8__panels",
+        rank: 20,
+        fits: |k| matches!(k, Kernel::Matmul(p) if (BYTES_TERMS..=MOST_TERMS).contains(&p.k)),
+    },
     Impl::always("layer_norm_fwd", "layer_norm_fwd_f32__rows"),
     Impl::always("window_attention_fwd", "window_attention_fwd_f32__windows"),
     Impl::always("conv_transpose2d_fwd", "conv_transpose2d_fwd_f32__phases"),
@@ -102,17 +119,33 @@ const IMPLS: &[Impl] = &[
     Impl::always("roi_align_fwd", "roi_align_fwd_f32__placed"),
 ];
 
+fn conv_takes_bytes(p: &Conv2dParams) -> bool {
+    let (channels, taps) = (u64::from(p.c_in / p.groups), u64::from(p.kernel[0]) * u64::from(p.kernel[1]));
+    channels >= BYTES_TERMS && channels * taps <= MOST_TERMS
+}
+
 /// The implementation of a kernel on a pool of so many threads: the fastest that rounds factors to nothing
-/// coarser than `precision`, or with `pointwise` the fastest of those whose results do not depend on
-/// where in an image a pixel lies.
-pub(super) fn choose(kernel: &Kernel, pool: usize, precision: Precision, pointwise: bool) -> Result<Choice> {
+/// coarser than `precision`, to bytes only on levels that are given, or with `pointwise` the fastest of those whose
+/// results do not depend on where in an image a pixel lies.
+pub(super) fn choose(
+    kernel: &Kernel,
+    pool: usize,
+    (precision, rounding): (Precision, Rounding),
+    pointwise: bool,
+) -> Result<Choice> {
+    let (precision, levels) = match rounding {
+        Rounding::None => (Precision::F32, None),
+        Rounding::AsAsked(levels) => (precision, levels),
+    };
     let (threads, isa) = (pool.min(threads_worth(kernel)), Isa::current()?);
     let fitting = IMPLS.iter().filter(|i| {
         let own = Precision::of(i.entry);
         let placed = algorithm(i.entry) == Algorithm::Winograd;
-        precision.allows(own) && isa.multiplies(own) && !(pointwise && placed)
+        let has_levels = own != Precision::Int8 || levels.is_some();
+        precision.allows(own) && has_levels && isa.multiplies(own) && !(pointwise && placed)
     });
     let mut choice = Choice::of(registry::choose(fitting, kernel)?.entry);
+    choice.levels = levels.filter(|_| Precision::of(choice.entry) == Precision::Int8).cloned();
     match kernel {
         Kernel::Conv2d(p) => {
             let method = method(choice.entry)?;

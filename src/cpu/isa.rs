@@ -58,6 +58,12 @@ impl Isa {
                 (Self::Avx512, Precision::Bf16) => {
                     is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw")
                 }
+                #[cfg(target_arch = "x86_64")]
+                (Self::Avx512, Precision::Int8) => {
+                    is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512bw")
+                }
+                // Plain loops, to compare with where they are asked for by name.
+                (Self::Portable, Precision::Int8) => true,
                 _ => false,
             }
     }

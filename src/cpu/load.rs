@@ -50,7 +50,7 @@ impl<'p> Constants<'p> {
         }
         let Some(packing) = step.packing() else {
             return match step.choice.packed {
-                None => Prepared::new(&step.kernel, step.choice.entry, &[]),
+                None => Prepared::new(&step.kernel, &step.choice, &[]),
                 Some(_) => Err(Error::unsupported(format!(
                     "{}: the weights of a {} change",
                     step.label,
@@ -62,7 +62,7 @@ impl<'p> Constants<'p> {
             return Ok(prepared.clone());
         }
         self.compute(packing.constant)?;
-        let prepared = Prepared::new(&step.kernel, step.choice.entry, self.value(packing.constant))?;
+        let prepared = Prepared::new(&step.kernel, &step.choice, self.value(packing.constant))?;
         self.packed.insert(packing, prepared.clone());
         self.release(packing.constant);
         Ok(prepared)
@@ -107,7 +107,7 @@ impl<'p> Constants<'p> {
 
     fn run(&self, step: &Step, y: &mut [f32]) -> Result<()> {
         let weights = step.packing().map(|packing| self.value(packing.constant));
-        let prepared = Prepared::new(&step.kernel, step.choice.entry, weights.unwrap_or_default())?;
+        let prepared = Prepared::new(&step.kernel, &step.choice, weights.unwrap_or_default())?;
         let mut args = Args {
             x: [std::ptr::null(); MAX_OPERANDS],
             y: y.as_mut_ptr().wrapping_add(step.y.offset),

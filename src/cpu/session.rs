@@ -11,7 +11,7 @@ use super::pool::Pool;
 use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
 use crate::memory::Arena;
-use crate::plan::{Choice, Device, Kernels, Plan, Region, Session, Slot};
+use crate::plan::{Choice, Device, Kernels, Plan, Region, Rounding, Session, Slot, Step};
 use crate::tensor::TensorStore;
 use crate::Result;
 
@@ -51,8 +51,8 @@ impl Cpu {
 }
 
 impl Kernels for Cpu {
-    fn choose(&self, kernel: &Kernel) -> Result<Choice> {
-        execute::choose(kernel, self.pool.threads(), self.precision, self.pointwise)
+    fn choose(&self, kernel: &Kernel, rounding: Rounding) -> Result<Choice> {
+        execute::choose(kernel, self.pool.threads(), (self.precision, rounding), self.pointwise)
     }
 }
 
@@ -122,8 +122,12 @@ impl CpuSession {
         start.wrapping_add(slot.offset)
     }
 
-    /// Runs all steps; `done` is called after each.
-    fn steps(&mut self, mut done: impl FnMut()) -> Result<()> {
+    /// Runs all steps; `before` is called with each step and its first operand, `done` after each.
+    fn steps(
+        &mut self,
+        mut before: impl FnMut(&Plan, &Step, *const f32),
+        mut done: impl FnMut(),
+    ) -> Result<()> {
         if cfg!(debug_assertions) {
             self.arena.as_mut_slice().fill(f32::NAN);
         }
@@ -138,6 +142,7 @@ impl CpuSession {
             for (x, slot) in args.x.iter_mut().zip(&step.operands) {
                 *x = self.address(*slot);
             }
+            before(&shared.plan, step, args.x[0]);
             let scratch = self.workspace.as_mut_slice();
             // SAFETY: `Plan::check` holds every operand, and what is kept, within its region; plans
             // keep what a step writes apart from what it reads, save where a kernel allows both to
@@ -164,13 +169,25 @@ impl Session for CpuSession {
     }
 
     fn run(&mut self) -> Result<()> {
-        self.steps(|| ())
+        self.steps(|_, _, _| (), || ())
+    }
+
+    fn watch(&mut self, seen: &mut dyn FnMut(&Plan, &Step, &[f32])) -> Result<()> {
+        let show = |plan: &Plan, step: &Step, x: *const f32| {
+            let span = if step.operands.is_empty() { 0 } else { step.kernel.x_span(0) };
+            if span > 0 {
+                // SAFETY: `Plan::check` holds the operand within its region; nobody writes it meanwhile.
+                seen(plan, step, unsafe { std::slice::from_raw_parts(x, span) });
+            }
+        };
+        self.steps(show, || ())
     }
 
     fn time_steps(&mut self) -> Result<Vec<f64>> {
         let mut took = Vec::with_capacity(self.shared.plan.steps.len());
         let mut before = Instant::now();
-        self.steps(|| {
+        let unseen = |_: &Plan, _: &Step, _| ();
+        self.steps(unseen, || {
             let now = Instant::now();
             took.push((now - before).as_secs_f64());
             before = now;

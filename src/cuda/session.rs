@@ -10,7 +10,7 @@ use super::load::{launches, Image};
 use super::table;
 use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
-use crate::plan::{Choice, Device, Kernels, Plan, Pool, Port, Region, Session, Slot};
+use crate::plan::{Choice, Device, Kernels, Plan, Pool, Port, Region, Rounding, Session, Slot};
 use crate::tensor::TensorStore;
 use crate::Result;
 
@@ -45,8 +45,12 @@ impl Cuda {
 }
 
 impl Kernels for Cuda {
-    fn choose(&self, kernel: &Kernel) -> Result<Choice> {
-        table::choose(kernel, self.gpu.capability(), self.precision)
+    fn choose(&self, kernel: &Kernel, rounding: Rounding) -> Result<Choice> {
+        let precision = match rounding {
+            Rounding::None => Precision::F32,
+            Rounding::AsAsked(_) => self.precision,
+        };
+        table::choose(kernel, self.gpu.capability(), precision)
     }
 }
 

@@ -14,6 +14,8 @@ use crate::tensor::Shape;
 const MOST: f32 = 1e-4;
 /// The same where factors are rounded.
 const MOST_ROUNDED: f32 = 1e-2;
+/// The same where they are bytes.
+const MOST_INT8: f32 = 1e-1;
 
 /// One of a network's values on two devices; differences are of the value's range.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +82,10 @@ fn last_writer(plan: &Plan, port: usize) -> usize {
 }
 
 fn most(steps: &[crate::plan::Step], precision: Precision) -> f32 {
-    let cap = if precision == Precision::F32 { MOST } else { MOST_ROUNDED };
+    let cap = match precision {
+        Precision::F32 => MOST,
+        Precision::Int8 => MOST_INT8,
+        _ => MOST_ROUNDED,
+    };
     tolerance(steps, precision).min(cap)
 }

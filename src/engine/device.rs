@@ -91,6 +91,9 @@ impl Setup {
                 Ok(Box::new(if self.pointwise { cpu.pointwise() } else { cpu }))
             }
             DevicePick::Reference => Ok(Box::new(Reference::<f64>::new())),
+            DevicePick::Cuda(_) if self.precision == Precision::Int8 => {
+                Err(Error::usage("--precision int8 is for the CPU; CUDA takes bf16, f16 and tf32"))
+            }
             DevicePick::Cuda(index) => Ok(Box::new(Cuda::open(index)?.with_precision(self.precision))),
         }
     }

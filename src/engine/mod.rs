@@ -5,9 +5,11 @@ mod describe;
 mod detections;
 mod device;
 mod forward;
+mod loss;
 mod model;
 mod profile;
 pub mod proof;
+mod quantise;
 mod session;
 pub mod tolerance;
 
@@ -17,6 +19,7 @@ pub use device::{DevicePick, Setup};
 pub use forward::{forward, input_size, results};
 pub use model::{LoadedModel, ModelOptions, CONFIG_KEY, FAMILY_KEY, SOURCE_KEY};
 pub use profile::{profile, Calls, Grouping, Profile};
+pub use quantise::{quantise, QuantiseOptions, Quantised};
 pub use session::{Engine, Session};
 
 pub use crate::kernel::precision::Precision;

@@ -1,9 +1,10 @@
 //! A weights file, recognised: the network it holds, its options, and its tensors checked.
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::error::{InFile, Result};
+use crate::kernel::levels::{Calibration, Levels};
 use crate::models::{self, Family, Network, Options, Origin};
 use crate::weights::{Rename, Weights};
 
@@ -31,6 +32,7 @@ pub struct LoadedModel {
     family: &'static Family,
     network: Box<dyn Network>,
     warnings: Vec<String>,
+    calibration: Calibration,
     sha256: OnceLock<String>,
 }
 
@@ -81,7 +83,8 @@ impl LoadedModel {
         let graph = models::smallest_graph(network.as_ref())?;
         let wanted = graph.params().map(|(name, value)| (name, value.spec.shape));
         warnings.extend(weights.check(wanted, |name| network.is_unused(name))?);
-        Ok(Self { weights, family, network, warnings, sha256: OnceLock::new() })
+        let calibration = calibration(&weights)?;
+        Ok(Self { weights, family, network, warnings, calibration, sha256: OnceLock::new() })
     }
 
     /// The same model without a final size made for training chips (see [`Network::for_scenes`]).
@@ -101,6 +104,16 @@ impl LoadedModel {
             self.network = network;
         }
         self
+    }
+
+    /// Levels of what it multiplies, for `--precision int8`; empty where the file has none.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// Takes other levels than the file's.
+    pub fn set_calibration(&mut self, calibration: Calibration) {
+        self.calibration = calibration;
     }
 
     /// The tensors.
@@ -152,6 +165,15 @@ impl LoadedModel {
             (SOURCE_KEY.to_string(), source),
         ])
     }
+}
+
+/// The file's levels.
+fn calibration(weights: &Weights) -> Result<Calibration> {
+    let levels = |(name, [scale, zero]): (String, [Vec<f32>; 2])| {
+        let levels = Levels::new(scale, zero).map_err(|e| e.while_doing(&name));
+        Ok((name, Arc::new(levels.in_file(weights.path())?)))
+    };
+    weights.levels()?.into_iter().map(levels).collect()
 }
 
 /// Whether the tensors were under `key`, in this file or in the one it was converted from.

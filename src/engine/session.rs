@@ -6,10 +6,11 @@ use super::device::{DevicePick, Setup};
 use super::model::LoadedModel;
 use super::proof::{prove, Proof};
 use crate::error::{Error, InFile, Result};
+use crate::kernel::levels::Calibration;
 use crate::kernel::precision::Precision;
 use crate::models::{graph, InputSize, OUTPUT};
 use crate::passes;
-use crate::plan::{self, Device, Memory, Plan, Pool};
+use crate::plan::{self, Device, Memory, Plan, Pool, Step};
 use crate::tensor::Shape;
 
 /// A device, ready to compile networks for.
@@ -83,8 +84,23 @@ impl Engine {
         for tap in taps {
             graph.tap(tap)?;
         }
+        if self.setup.precision == Precision::Int8 {
+            graph.calibration = self.calibration(model)?;
+        }
         passes::optimise(&mut graph)?;
         Ok(Arc::new(plan::compile(&graph, self.device.kernels())?))
+    }
+
+    /// The levels of a model's bytes, which is not run in int8 without.
+    fn calibration(&self, model: &LoadedModel) -> Result<Calibration> {
+        if model.calibration().is_empty() {
+            let path = model.weights().path().display();
+            return Err(Error::usage(format!(
+                "--precision int8: {path} has no levels for int8; swath weights quantize -m {path} --calibrate SCENE \
+                 -o FILE.safetensors makes a file that has"
+            )));
+        }
+        Ok(model.calibration().clone())
     }
 
     /// Compiles for inputs of one size, within `budget` bytes.
@@ -180,14 +196,28 @@ impl Session {
     /// # Errors
     /// `Shape` when `input` is not as long as the input's shape says; `Device` when the device fails.
     pub fn run(&mut self, input: &[f32]) -> Result<&[f32]> {
+        self.fill(input)?;
+        self.compute()?;
+        Ok(self.output())
+    }
+
+    fn fill(&mut self, input: &[f32]) -> Result<()> {
         let memory = self.inner.input(0);
         if memory.len() != input.len() {
             let message = format!("{} values given, the input has {}", input.len(), memory.len());
             return Err(Error::shape(message));
         }
         memory.copy_from_slice(input);
-        self.compute()?;
-        Ok(self.output())
+        Ok(())
+    }
+
+    /// Copies `input` in, runs, and shows each step with its first operand before it is computed.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; `Unsupported` where the device cannot.
+    pub fn watch(&mut self, input: &[f32], seen: &mut dyn FnMut(&Plan, &Step, &[f32])) -> Result<()> {
+        self.fill(input)?;
+        self.inner.watch(seen)
     }
 
     /// The network's output after a run, row-major.

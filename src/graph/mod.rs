@@ -12,6 +12,7 @@ pub use builder::{Builder, Mode, RootScope, Scope};
 pub use halo::{halo, Halo};
 pub use var::Var;
 
+use crate::kernel::levels::Calibration;
 use crate::ops::{Cost, Op};
 use crate::tensor::TensorSpec;
 use crate::{Error, Result};
@@ -75,6 +76,8 @@ pub struct Graph {
     pub inputs: Vec<ValueId>,
     /// Results by name, in the order they were declared.
     pub outputs: Vec<(String, ValueId)>,
+    /// Levels of what products by these parameters multiply, for devices that multiply bytes.
+    pub calibration: Calibration,
 }
 
 impl Graph {

@@ -8,6 +8,7 @@ pub mod blur;
 pub mod boxes;
 pub mod conv;
 pub mod conv_transpose;
+pub mod levels;
 pub mod map;
 pub mod matmul;
 pub mod norm;

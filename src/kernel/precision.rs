@@ -1,4 +1,4 @@
-//! How kernels may round the numbers they multiply; tensors and sums are f32 always.
+//! How kernels may round the numbers they multiply; tensors are f32 always, and sums wherever factors are no bytes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,11 +20,13 @@ pub enum Precision {
     F16,
     /// 7 bits of mantissa, 8 of exponent.
     Bf16,
+    /// Bytes, where a [`Calibration`](super::levels::Calibration) says what they stand for; elsewhere bf16. Sums are exact.
+    Int8,
 }
 
 impl Precision {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::F32, Self::Tf32, Self::F16, Self::Bf16];
+    pub const ALL: [Self; 5] = [Self::F32, Self::Tf32, Self::F16, Self::Bf16, Self::Int8];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Precision {
             Self::Tf32 => "tf32",
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
         }
     }
 
@@ -45,15 +48,16 @@ impl Precision {
 
     /// Whether an implementation that rounds to `other` may run where this was asked for.
     pub fn allows(self, other: Self) -> bool {
-        other == Self::F32 || other == self
+        other == Self::F32 || other == self || (self, other) == (Self::Int8, Self::Bf16)
     }
 
-    /// Largest relative error of a rounded number.
+    /// Largest relative error of a rounded number; of bytes, relative to the largest number of its kind.
     pub fn rounding(self) -> f32 {
         match self {
             Self::F32 => 0.0,
             Self::Tf32 | Self::F16 => 1.0 / 2048.0,
             Self::Bf16 => 1.0 / 256.0,
+            Self::Int8 => 1.0 / 254.0,
         }
     }
 
@@ -62,19 +66,23 @@ impl Precision {
         match self {
             Self::F32 | Self::Tf32 => 1,
             Self::F16 | Self::Bf16 => 2,
+            Self::Int8 => 4,
         }
     }
 
-    /// The word of [`Precision::per_word`] neighbours, rounded as the kernels round.
-    pub fn word(self, v: [f32; 2]) -> u32 {
-        let pair = |low: u16, high: u16| u32::from(low) | u32::from(high) << 16;
-        match self {
-            Self::F32 => v[0].to_bits(),
+    /// The word of up to [`Precision::per_word`] neighbours, rounded as the kernels round, the first lowest; those
+    /// that are left out are zero. Numbers that become bytes are weights, whole and from -127 to 127.
+    pub fn word(self, v: impl AsRef<[f32]>) -> u32 {
+        let bits = |v: f32| match self {
+            Self::F32 => v.to_bits(),
             // To the nearest, halves away from zero.
-            Self::Tf32 => v[0].to_bits().wrapping_add(0x1000) & !0x1fff,
-            Self::F16 => pair(f16::from_f32(v[0]).to_bits(), f16::from_f32(v[1]).to_bits()),
-            Self::Bf16 => pair(bf16::from_f32(v[0]).to_bits(), bf16::from_f32(v[1]).to_bits()),
-        }
+            Self::Tf32 => v.to_bits().wrapping_add(0x1000) & !0x1fff,
+            Self::F16 => f16::from_f32(v).to_bits().into(),
+            Self::Bf16 => bf16::from_f32(v).to_bits().into(),
+            Self::Int8 => u8::from_ne_bytes((v as i8).to_ne_bytes()).into(),
+        };
+        let numbers = v.as_ref().iter().take(self.per_word()).enumerate();
+        numbers.fold(0, |word, (i, &v)| word | bits(v) << (i * 32 / self.per_word()))
     }
 }
 
@@ -93,7 +101,7 @@ impl FromStr for Precision {
             return Ok(Self::default());
         }
         let found = Self::ALL.into_iter().find(|p| p.name() == text);
-        let known = "auto, f32, bf16, and on CUDA tf32, f16";
+        let known = "auto, f32, bf16, int8, and on CUDA tf32, f16";
         found.ok_or_else(|| Error::usage(format!("no precision \"{text}\"; known are {known}")))
     }
 }
@@ -114,6 +122,8 @@ mod tests {
         assert_eq!(Precision::of("conv2d_fwd_bf16f32__halo_3x3_32_sm80"), Precision::Bf16);
         assert_eq!(Precision::of("matmul_fwd_tf32__panels"), Precision::Tf32);
         assert_eq!(Precision::of("matmul_fwd_f32__bf16"), Precision::F32);
+        assert_eq!(Precision::of("matmul_fwd_int8__panels"), Precision::Int8);
+        assert_eq!(Precision::Int8.word([1.0, -1.0, 127.0]), 0x007f_ff01);
         assert_eq!("auto".parse::<Precision>().unwrap(), Precision::F32);
         assert!("f8".parse::<Precision>().is_err());
     }

@@ -1,13 +1,15 @@
 //! From a graph to a plan: kernel calls in node order, with every operand's place.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::device::{Choice, Kernels};
+use super::device::{Choice, Kernels, Rounding};
 use super::kept::{self, Kept, Reader};
 use super::offsets::{place, Block, Piece};
 use super::storage::{assign, suits, Home, Homes, Lives, Storage};
 use super::{Constant, Plan, Port, Region, Slot, Step};
 use crate::graph::{Graph, Node, Role, ValueId};
+use crate::kernel::levels::Levels;
 use crate::kernel::map::{MapOp, MapParams};
 use crate::kernel::Kernel;
 use crate::ops::Call;
@@ -44,7 +46,8 @@ fn compile_whole(graph: &Graph, kernels: &dyn Kernels) -> Result<Plan> {
     let graph = &live_part(graph);
     let lives = Lives::new(graph);
     let homes = assign(graph, &lives);
-    let mut c = Compiler { graph, lives, homes, kernels, constants: Vec::new(), constant_of: HashMap::new() };
+    let (producers, constants, constant_of) = (graph.producers(), Vec::new(), HashMap::new());
+    let mut c = Compiler { graph, lives, homes, kernels, producers, constants, constant_of };
     let load = c.load_calls()?;
     let run = c.run_calls()?;
     c.finish(load, run)
@@ -95,6 +98,8 @@ struct Compiler<'g> {
     lives: Lives,
     homes: Homes,
     kernels: &'g dyn Kernels,
+    /// The node that computes each value.
+    producers: Vec<Option<usize>>,
     constants: Vec<Constant>,
     constant_of: HashMap<ValueId, usize>,
 }
@@ -185,9 +190,19 @@ impl Compiler<'_> {
         let constant = *self.constant_of.entry(id).or_insert(next);
         if constant == next {
             let name = if value.role == Role::Temp { None } else { value.name.clone() };
-            self.constants.push(Constant { shape: value.spec.shape, name });
+            let (shape, origin) = (value.spec.shape, self.origin(id));
+            self.constants.push(Constant { shape, name, origin });
         }
         Spot { storage: None, constant, offset: 0 }
+    }
+
+    /// Name of the parameter that a constant is, or is made from by its first operand.
+    fn origin(&self, id: ValueId) -> Option<String> {
+        let value = self.graph.value(id);
+        match value.role {
+            Role::Temp => self.origin(*self.graph.nodes[self.producers[id.index()]?].ins.first()?),
+            _ => value.name.clone(),
+        }
     }
 
     fn own(&mut self, region: Region) -> Spot {
@@ -201,16 +216,27 @@ impl Compiler<'_> {
         Spot { storage: Some(self.homes.storages.len() - 1), constant: 0, offset: 0 }
     }
 
-    fn choices(&self, drafts: &[Draft]) -> Result<Vec<Choice>> {
-        drafts.iter().map(|d| self.kernels.choose(&d.kernel).map_err(|e| e.while_doing(&d.label))).collect()
+    /// The implementations of calls; what is computed at load is not rounded.
+    fn choices(&self, drafts: &[Draft], at_load: bool) -> Result<Vec<Choice>> {
+        let choice = |d: &Draft| {
+            let rounding = if at_load { Rounding::None } else { Rounding::AsAsked(self.levels(d)) };
+            self.kernels.choose(&d.kernel, rounding).map_err(|e| e.while_doing(&d.label))
+        };
+        drafts.iter().map(choice).collect()
+    }
+
+    /// Levels of what a call multiplies its weights with.
+    fn levels(&self, draft: &Draft) -> Option<&'_ Arc<Levels>> {
+        let weights = draft.operands.get(1).filter(|w| w.storage.is_none())?;
+        self.graph.calibration.get(self.constants.get(weights.constant)?.origin.as_ref()?)
     }
 
     /// Gives steps that share transformed channels memory for them.
     fn keep(&mut self, drafts: &[Draft], choices: &[Choice]) -> Vec<Option<KeptSpot>> {
-        let producers = self.graph.producers();
+        let producers = &self.producers;
         let reader = |(step, (draft, choice)): (usize, (&Draft, &Choice))| {
             let ((node, id), transform) = (draft.reads?, choice.transform?);
-            Some(Reader { step, node, transform, parts: kept::parts(self.graph, &producers, id) })
+            Some(Reader { step, node, transform, parts: kept::parts(self.graph, producers, id) })
         };
         let readers: Vec<Reader> = drafts.iter().zip(choices).enumerate().filter_map(reader).collect();
         let mut spots = vec![None; drafts.len()];
@@ -227,7 +253,7 @@ impl Compiler<'_> {
     }
 
     fn finish(mut self, load: Vec<Draft>, run: Vec<Draft>) -> Result<Plan> {
-        let (load_choices, run_choices) = (self.choices(&load)?, self.choices(&run)?);
+        let (load_choices, run_choices) = (self.choices(&load, true)?, self.choices(&run, false)?);
         let kept = self.keep(&run, &run_choices);
         let blocks: Vec<Block> = self
             .homes

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Plan, Transform};
+use super::{Plan, Step, Transform};
+use crate::kernel::levels::Levels;
 use crate::kernel::Kernel;
 use crate::tensor::TensorStore;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The implementation a device takes for a kernel call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
     /// Its name: `<op>_<pass>_<dtype>__<variant>`.
     pub entry: &'static str,
@@ -18,12 +19,23 @@ pub struct Choice {
     pub packed: Option<Packed>,
     /// What it makes of its first operand's channels and can share.
     pub transform: Option<Transform>,
+    /// Levels of its first operand, where it multiplies bytes.
+    pub levels: Option<Arc<Levels>>,
+}
+
+/// How the factors of a call's products may be rounded.
+#[derive(Debug, Clone, Copy)]
+pub enum Rounding<'a> {
+    /// Not at all: the result is a constant.
+    None,
+    /// As the device was asked for, to bytes on these levels of the first operand.
+    AsAsked(Option<&'a Arc<Levels>>),
 }
 
 impl Choice {
     /// An implementation that reads operands as they are and needs no scratch.
     pub fn of(entry: &'static str) -> Self {
-        Self { entry, workspace: 0, packed: None, transform: None }
+        Self { entry, workspace: 0, packed: None, transform: None, levels: None }
     }
 }
 
@@ -44,7 +56,7 @@ pub trait Kernels {
     ///
     /// # Errors
     /// `Shape` or `Unsupported` when the parameters describe nothing the contract allows.
-    fn choose(&self, kernel: &Kernel) -> Result<Choice>;
+    fn choose(&self, kernel: &Kernel, rounding: Rounding) -> Result<Choice>;
 }
 
 /// Memory that a device runs plans in.
@@ -110,6 +122,14 @@ pub trait Session: Send {
     /// `Device` when the device failed meanwhile.
     fn wait(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    /// Runs as [`Session::run`], and shows each step with its first operand before it is computed.
+    ///
+    /// # Errors
+    /// `Unsupported` where the device cannot; `Device` when it fails.
+    fn watch(&mut self, _seen: &mut dyn FnMut(&Plan, &Step, &[f32])) -> Result<()> {
+        Err(Error::unsupported("this device does not show what its kernels read; --device cpu does"))
     }
 
     /// Seconds that each of the plan's steps takes; empty where the device does not time them. What inputs,

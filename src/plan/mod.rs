@@ -14,7 +14,7 @@ mod storage;
 mod transform;
 
 pub use compile::compile;
-pub use device::{Choice, Device, Kernels, Packed, Pool, Session};
+pub use device::{Choice, Device, Kernels, Packed, Pool, Rounding, Session};
 pub use kept::Kept;
 pub use offsets::{place, Block, Piece};
 pub use precisions::Precisions;
@@ -108,6 +108,8 @@ pub struct Constant {
     pub shape: Shape,
     /// Name in the checkpoint; `None` when a load step computes it.
     pub name: Option<String>,
+    /// Name of the parameter it is or is made from: the first operand's, where a load step computes it.
+    pub origin: Option<String>,
 }
 
 /// A tensor handed over at each run.
@@ -176,6 +178,15 @@ impl Plan {
             arena: self.arena * ELEMENT,
             workspace: self.workspace * ELEMENT,
             io: io.map(|p| p.shape.numel() * ELEMENT).sum(),
+        }
+    }
+
+    /// Name of the parameter that a step multiplies by: its second operand, or what that is made from.
+    pub fn weights(&self, step: &Step) -> Option<&str> {
+        let product = matches!(step.kernel, Kernel::Conv2d(_) | Kernel::Matmul(_));
+        match step.operands.get(1).filter(|_| product)?.region {
+            Region::Const(k) => self.constants.get(k)?.origin.as_deref(),
+            _ => None,
         }
     }
 

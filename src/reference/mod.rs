@@ -26,7 +26,7 @@ pub use element::Element;
 
 use crate::kernel::registry::{self, Impl};
 use crate::kernel::Kernel;
-use crate::plan::{Choice, Device, Kernels, Plan, Region, Session, Slot, Step};
+use crate::plan::{Choice, Device, Kernels, Plan, Region, Rounding, Session, Slot, Step};
 use crate::tensor::TensorStore;
 use crate::{Error, Result};
 
@@ -65,7 +65,7 @@ const IMPLS: &[Impl] = &[
 ];
 
 impl<T: Element> Kernels for Reference<T> {
-    fn choose(&self, kernel: &Kernel) -> Result<Choice> {
+    fn choose(&self, kernel: &Kernel, _rounding: Rounding) -> Result<Choice> {
         if let Kernel::Conv2d(p) = kernel {
             p.check()?;
         }

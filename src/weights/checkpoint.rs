@@ -17,12 +17,18 @@ use crate::tensor::{Shape, TensorStore};
 /// What training programs and their wrappers put before all names of a generator.
 const PREFIXES: &[&str] = &["net_g.", "netG.", "generator.", "model.", "net.", "module.", "_orig_mod."];
 
+/// What the names of tensors begin with that say what bytes stand for: the name of a parameter follows, and the rows
+/// are scales and zeros of the channels of what it is multiplied with.
+pub const LEVELS: &str = "swath.levels.";
+
 /// The tensors of one network in a weights file. Data stays in the mapped file until it is read.
 pub struct Weights {
     path: PathBuf,
     checkpoint: Checkpoint,
     wrapper: String,
     tensors: Vec<TensorInfo>,
+    /// Tensors that say what bytes stand for, by the network's parameter.
+    levels: Vec<TensorInfo>,
     by_name: HashMap<String, usize>,
     /// Of weights in memory; a file's is computed when asked for.
     sha256: Option<String>,
@@ -58,20 +64,48 @@ impl Weights {
     ) -> Result<Self> {
         let state = checkpoint.select(key).map_err(Error::from).in_file(path)?;
         let wrapper = state.wrapper().to_string();
-        let prefix = shared_prefix(&state.names().collect::<Vec<_>>(), PREFIXES).len();
-        let tensors: Vec<TensorInfo> = state
-            .tensors()
-            .map(|t| TensorInfo { name: t.name.get(prefix..).unwrap_or_default().to_string(), ..t.clone() })
-            .collect();
+        let (levels, tensors): (Vec<_>, Vec<_>) = state.tensors().partition(|t| t.name.starts_with(LEVELS));
+        let names: Vec<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
+        let prefix = shared_prefix(&names, PREFIXES).len();
+        let without = |t: &TensorInfo, prefix: usize| TensorInfo {
+            name: t.name.get(prefix..).unwrap_or_default().to_string(),
+            ..t.clone()
+        };
+        let tensors: Vec<TensorInfo> = tensors.into_iter().map(|t| without(t, prefix)).collect();
+        let levels = levels.into_iter().map(|t| without(t, LEVELS.len())).collect();
         drop(state);
-        let mut weights =
-            Self { path: path.to_path_buf(), checkpoint, wrapper, tensors, by_name: HashMap::new(), sha256 };
+        let mut weights = Self {
+            path: path.to_path_buf(),
+            checkpoint,
+            wrapper,
+            tensors,
+            levels,
+            by_name: HashMap::new(),
+            sha256,
+        };
         weights.index();
         Ok(weights)
     }
 
     fn index(&mut self) {
         self.by_name = self.tensors.iter().enumerate().map(|(at, t)| (t.name.clone(), at)).collect();
+    }
+
+    /// What bytes stand for, where the file says so: a parameter, and scales and zeros of the channels of what it is
+    /// multiplied with.
+    ///
+    /// # Errors
+    /// `Weights` for tensors that are not two rows; `Format` or `Io` when one cannot be read.
+    pub fn levels(&self) -> Result<Vec<(String, [Vec<f32>; 2])>> {
+        let rows = |info: &TensorInfo| {
+            let &[2, channels] = &info.shape[..] else {
+                return Err(Error::weights(format!("levels of {} in {:?}", info.name, info.shape)));
+            };
+            let mut scale = self.checkpoint.f32_of(info)?;
+            let zero = scale.split_off(channels.min(scale.len()));
+            Ok((info.name.clone(), [scale, zero]))
+        };
+        self.levels.iter().map(|info| rows(info).in_file(&self.path)).collect()
     }
 
     /// Gives tensors of older spellings their network's names.

@@ -5,7 +5,7 @@ mod names;
 mod rename;
 mod report;
 
-pub use checkpoint::Weights;
+pub use checkpoint::{Weights, LEVELS};
 pub use names::Names;
 pub use rename::{rename, shared_prefix, Rename};
 pub use report::WeightReport;

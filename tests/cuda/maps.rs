@@ -7,7 +7,7 @@ use swath::cuda::Cuda;
 use swath::engine::tolerance::difference;
 use swath::kernel::map::MapParams;
 use swath::kernel::Kernel;
-use swath::plan::{Device, Plan, Port, Region, Slot, Step};
+use swath::plan::{Device, Plan, Port, Region, Rounding, Slot, Step};
 use swath::reference::Reference;
 use swath::tensor::{MemoryStore, Shape, MAX_RANK};
 
@@ -55,7 +55,8 @@ fn run(device: &dyn Device, map: &MapParams) -> swath::Result<(Vec<f32>, &'stati
     let kernel = Kernel::Map(*map);
     let port = |name: String, len| Ok(Port { name, shape: Shape::new(&[len])? });
     let slot = |region| Slot { region, offset: 0 };
-    let (choice, operands) = (device.kernels().choose(&kernel)?, 0..kernel.operands());
+    let (choice, operands) =
+        (device.kernels().choose(&kernel, Rounding::AsAsked(None))?, 0..kernel.operands());
     let entry = choice.entry;
     let inputs = operands.clone().map(|k| port(format!("x{k}"), kernel.x_span(k)));
     let plan = Plan {

@@ -12,6 +12,7 @@
 use super::blocking::{Block, Blocking};
 use super::tile::{Tile, TileJob};
 use super::Job;
+use crate::cpu::simd::MOST_PER_WORD;
 use crate::kernel::conv::Conv2dParams;
 
 /// Elements of packed weights.
@@ -36,8 +37,10 @@ pub(super) fn pack(tile: &Tile, params: &Conv2dParams, weights: &[f32]) -> Vec<f
         let start = block * tile.words(c_in) * taps * tile.rows + o % tile.rows;
         for (word, numbers) in filter.chunks(taps * tile.precision.per_word()).enumerate() {
             for tap in 0..taps {
-                let pair = [tap, tap + taps].map(|i| numbers.get(i).copied().unwrap_or(0.0));
-                packed[start + (word * taps + tap) * tile.rows] = f32::from_bits(tile.precision.word(pair));
+                let of = |i: usize| numbers.get(tap + i * taps).copied().unwrap_or(0.0);
+                let factors: [f32; MOST_PER_WORD] = std::array::from_fn(of);
+                packed[start + (word * taps + tap) * tile.rows] =
+                    f32::from_bits(tile.precision.word(factors));
             }
         }
     }
@@ -61,12 +64,12 @@ pub(super) unsafe fn run_part(job: &Job, blocking: &Blocking, taps: &[u32], part
             let channels = first + from * per_word..first + c_in.min(to * per_word);
             // SAFETY: the caller's promise; blocks write disjoint parts of y.
             unsafe {
-                (job.tile.gather)(job.params, &window, channels, job.operands.x, x_buffer);
+                (job.tile.gather)(job.params, &window, channels, job.operands.x, &job.scales, x_buffer);
                 accumulate(job, blocking, taps, &block, from..to, x_buffer, sums);
             }
         }
         // SAFETY: as above.
-        unsafe { (job.tile.store)(job.params, blocking, &block, job.operands, job.spread, sums) };
+        unsafe { (job.tile.store)(job, blocking, &block, sums) };
     }
 }
 

@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use crate::cpu::simd::{Factors, Lanes};
+use crate::cpu::scales::Scales;
+use crate::cpu::simd::{Factors, Lanes, MOST_PER_WORD};
 use crate::kernel::conv::{Conv2dParams, PadMode};
 
 /// Floats copied at a time.
@@ -29,8 +30,7 @@ pub(super) struct Window {
 }
 
 /// Gathers words of the input channels `channels`, counted over all groups. Behind the last, the buffer
-/// has room for another channel where words are joined from several. Inlined into one copy per
-/// instruction set.
+/// has room for the other channels of a word. Inlined into one copy per instruction set.
 ///
 /// # Safety
 /// `x` is readable for `params.x_span()` elements; the instruction set of `F` is available.
@@ -40,39 +40,47 @@ pub(super) unsafe fn gather_words<F: Factors>(
     window: &Window,
     channels: Range<usize>,
     x: *const f32,
+    scales: &Scales,
     buffer: &mut [f32],
 ) {
-    if F::PRECISION.per_word() == 1 {
+    let per_word = F::PRECISION.per_word();
+    if per_word == 1 {
         // SAFETY: the caller's promise.
         return unsafe { gather(params, window, channels, x, buffer) };
     }
     let room = (window.rows * window.row_step).next_multiple_of(F::Sums::N);
-    for (slot, channel) in channels.clone().step_by(2).enumerate() {
-        let (words, second) = buffer[slot * window.channel_step..].split_at_mut(window.channel_step);
-        // SAFETY: the caller's promise; both channels have room for whole vectors.
+    for (slot, first) in channels.clone().step_by(per_word).enumerate() {
+        let buffer = &mut buffer[slot * window.channel_step..][..(per_word - 1) * window.channel_step + room];
+        let last = channels.end.min(first + per_word);
+        // SAFETY: the caller's promise; every channel has room for whole vectors.
         unsafe {
-            gather(params, window, channel..channel + 1, x, words);
-            match channel + 1 < channels.end {
-                true => gather(params, window, channel + 1..channel + 2, x, second),
-                false => second[..room].fill(0.0),
-            }
-            join::<F>(&mut words[..room], &second[..room]);
+            gather(params, window, first..last, x, buffer);
+            let levels = std::array::from_fn(|i| scales.level(first + i));
+            // What stands in for channels that are not there meets weights of zero.
+            let channel = |i: usize| (first + i).min(last - 1) - first;
+            join::<F>(buffer, room, std::array::from_fn(|i| channel(i) * window.channel_step), levels);
         }
     }
 }
 
-/// Makes words of the numbers in `words` and `second`.
+/// Makes words of the numbers at four places in `buffer`, at the first.
 ///
 /// # Safety
-/// Both are as long, a multiple of the lanes; the instruction set of `F` is available.
+/// The instruction set of `F` is available.
 #[inline(always)]
-unsafe fn join<F: Factors>(words: &mut [f32], second: &[f32]) {
-    for i in (0..words.len()).step_by(F::Sums::N) {
-        // SAFETY: the caller's promise.
+unsafe fn join<F: Factors>(
+    buffer: &mut [f32],
+    room: usize,
+    places: [usize; MOST_PER_WORD],
+    levels: [[f32; 2]; MOST_PER_WORD],
+) {
+    assert!(places.iter().all(|place| place + room <= buffer.len()) && room.is_multiple_of(F::Sums::N));
+    let start = buffer.as_mut_ptr();
+    for i in (0..room).step_by(F::Sums::N) {
+        // SAFETY: the assertion.
         unsafe {
-            let first = F::Sums::load(words.as_ptr().add(i));
-            F::join(first, F::Sums::load(second.as_ptr().add(i))).write(words.as_mut_ptr().add(i));
-        }
+            F::join(places.map(|place| F::Sums::load(start.add(place + i))), levels).write(start.add(i))
+        };
     }
 }
 

@@ -19,7 +19,9 @@ mod tests;
 
 use crate::cpu::isa::Isa;
 use crate::cpu::pool::Pool;
+use crate::cpu::scales::{weigh, Scales};
 use crate::kernel::conv::Conv2dParams;
+use crate::kernel::levels::Levels;
 use crate::kernel::precision::Precision;
 use crate::plan::Transform;
 use crate::{Error, Result};
@@ -124,6 +126,7 @@ pub struct PackedConv {
     tile: &'static Tile,
     geometry: [u32; 5],
     weights: Vec<f32>,
+    scales: Vec<f32>,
 }
 
 impl PackedConv {
@@ -135,6 +138,19 @@ impl PackedConv {
     /// `Unsupported` when the algorithm does not take them, `Device` when this machine lacks the
     /// instructions.
     pub fn new(method: Method, params: &Conv2dParams, weights: &[f32]) -> Result<Self> {
+        Self::with_levels(method, params, weights, None)
+    }
+
+    /// The same where factors are bytes, with the levels of x's channels.
+    ///
+    /// # Errors
+    /// As [`PackedConv::new`]; `Weights` when the levels are not those of as many channels.
+    pub fn with_levels(
+        method: Method,
+        params: &Conv2dParams,
+        weights: &[f32],
+        levels: Option<&Levels>,
+    ) -> Result<Self> {
         let (tile, algorithm) = (method.tile(params)?, method.algorithm);
         if weights.len() != params.weight_len() {
             return Err(Error::shape(format!(
@@ -143,11 +159,23 @@ impl PackedConv {
                 params.weight_len()
             )));
         }
+        let mut scales = Vec::new();
+        let mut whole = Vec::new();
+        if method.precision == Precision::Int8 {
+            let per_filter = params.weight_len() / params.c_out as usize;
+            let taps = (params.kernel[0] * params.kernel[1]) as usize;
+            let [inputs, outputs] =
+                [params.c_in, params.c_out].map(|channels| (channels / params.groups) as usize);
+            let channel = |i: usize| i / per_filter / outputs * inputs + i % per_filter / taps;
+            whole.extend_from_slice(weights);
+            scales = weigh(&mut whole, params.c_out as usize, params.c_in as usize, levels, channel)?;
+        }
+        let weights = if whole.is_empty() { weights } else { &whole };
         let weights = match algorithm {
             Algorithm::Direct => direct::pack(tile, params, weights),
             Algorithm::Winograd => winograd::pack(tile, params, weights),
         };
-        Ok(Self { algorithm, tile, geometry: geometry(params), weights })
+        Ok(Self { algorithm, tile, geometry: geometry(params), weights, scales })
     }
 
     /// Name of the kernel that will run, and elements of its packed weights, padding included.
@@ -157,7 +185,7 @@ impl PackedConv {
     pub fn form(method: Method, params: &Conv2dParams) -> Result<(&'static str, usize)> {
         let tile = method.tile(params)?;
         Ok(match method.algorithm {
-            Algorithm::Direct => (tile.direct, direct::packed_len(tile, params)),
+            Algorithm::Direct => (tile.direct, direct::packed_len(tile, params) + scales_len(method, params)),
             Algorithm::Winograd => (tile.winograd, winograd::packed_len(tile, params)),
         })
     }
@@ -230,7 +258,8 @@ impl PackedConv {
         pool: &Pool,
     ) -> Result<()> {
         self.check(params, operands)?;
-        let job = Job { tile: self.tile, weights: &self.weights, params, operands, spread };
+        let scales = Scales::of(&self.scales, params.c_in as usize);
+        let job = Job { tile: self.tile, weights: &self.weights, scales, params, operands, spread };
         match self.algorithm {
             Algorithm::Direct => {
                 let blocking = Blocking::new(params, self.tile, pool.threads());
@@ -288,6 +317,14 @@ fn check_scratch(scratch: &[f32], needed: usize) -> Result<()> {
     Ok(())
 }
 
+/// Elements beside packed weights where factors are bytes.
+fn scales_len(method: Method, params: &Conv2dParams) -> usize {
+    match method.precision {
+        Precision::Int8 => Scales::len(params.c_in as usize, params.c_out as usize),
+        _ => 0,
+    }
+}
+
 /// What packed weights depend on.
 fn geometry(p: &Conv2dParams) -> [u32; 5] {
     [p.c_in, p.c_out, p.groups, p.kernel[0], p.kernel[1]]
@@ -297,6 +334,7 @@ fn geometry(p: &Conv2dParams) -> [u32; 5] {
 struct Job<'a> {
     tile: &'static Tile,
     weights: &'a [f32],
+    scales: Scales<'a>,
     params: &'a Conv2dParams,
     operands: &'a Operands<'a>,
     spread: Spread,

@@ -1,22 +1,18 @@
 //! The epilogue: takes a block's finished sums to y.
 
 use super::blocking::{Block, Blocking};
-use super::{Operands, Spread};
+use super::{Job, Operands, Spread};
+use crate::cpu::simd::{Factors, Lanes};
 use crate::kernel::conv::{Activation, Conv2dParams, Epilogue};
+use crate::kernel::precision::Precision;
 
 /// Stores a block's sums. Inlined into one copy per instruction set.
 ///
 /// # Safety
 /// The conditions of [`super::PackedConv::run`]; nobody else writes this block of y.
 #[inline(always)]
-pub(super) unsafe fn store(
-    params: &Conv2dParams,
-    blocking: &Blocking,
-    block: &Block,
-    operands: &Operands,
-    spread: Spread,
-    sums: &[f32],
-) {
+pub(super) unsafe fn store<F: Factors>(job: &Job, blocking: &Blocking, block: &Block, sums: &mut [f32]) {
+    let params = job.params;
     let group_channels = (params.c_out / params.groups) as usize;
     let vectors = blocking.vectors(block);
     let tile_rows = blocking.tile_rows;
@@ -24,11 +20,17 @@ pub(super) unsafe fn store(
     let last = (block.co_blocks.end * tile_rows).min(group_channels);
     for (slot, channel) in (first..last).enumerate() {
         let channel = block.group * group_channels + channel;
-        let output = Channel::new(params, operands, spread, block.image, channel);
+        let output = Channel::new(params, job.operands, job.spread, block.image, channel);
         for (i, row) in block.rows.clone().enumerate() {
             let start = slot * blocking.sum_stride + i * vectors.row_stride;
+            let sums = &mut sums[start..start + block.columns.len()];
+            if F::PRECISION == Precision::Int8 {
+                let (offset, factor) = (job.scales.offset[channel], job.scales.factor[channel]);
+                // SAFETY: one lane needs no instruction set.
+                sums.iter_mut().for_each(|sum| *sum = unsafe { sum.dequantise(offset, factor) });
+            }
             // SAFETY: the caller's promise.
-            unsafe { output.store(&sums[start..start + block.columns.len()], row, block.columns.start) };
+            unsafe { output.store(sums, row, block.columns.start) };
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Register tiles: the innermost loop of a convolution, and the table of them per instruction set.
 
 use super::blocking::{Block, Blocking};
-use super::{gather::gather_words, gather::Window, store::store, winograd, Operands, Spread};
+use super::{gather::gather_words, gather::Window, store::store, winograd, Job};
 use crate::cpu::isa::Isa;
+use crate::cpu::scales::Scales;
 use crate::cpu::simd::{self, Factors, Lanes};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::precision::Precision;
@@ -52,9 +53,9 @@ pub(super) struct Tile {
     /// start.
     pub accumulate: [unsafe fn(&TileJob, bases: &[usize; MAX_VECTORS]); MAX_VECTORS],
     /// [`gather_words`].
-    pub gather: unsafe fn(&Conv2dParams, &Window, Range<usize>, *const f32, &mut [f32]),
+    pub gather: unsafe fn(&Conv2dParams, &Window, Range<usize>, *const f32, &Scales, &mut [f32]),
     /// [`store`].
-    pub store: unsafe fn(&Conv2dParams, &Blocking, &Block, &Operands, Spread, &[f32]),
+    pub store: unsafe fn(&Job, &Blocking, &Block, &mut [f32]),
     /// [`winograd::transform_input`].
     pub transform_input:
         unsafe fn(&winograd::Unit, Range<usize>, winograd::Transformed, &mut winograd::Buffers),
@@ -67,6 +68,8 @@ pub(super) struct Tile {
 /// All tiles of this build; of one instruction set, those with more rows first.
 const TILES: &[&[Tile]] = &[
     #[cfg(target_arch = "x86_64")]
+    bytes_avx512::TILES,
+    #[cfg(target_arch = "x86_64")]
     bf16_avx512::TILES,
     #[cfg(target_arch = "x86_64")]
     avx512::TILES,
@@ -75,6 +78,7 @@ const TILES: &[&[Tile]] = &[
     #[cfg(target_arch = "aarch64")]
     neon::TILES,
     portable::TILES,
+    bytes_portable::TILES,
 ];
 
 impl Tile {
@@ -138,7 +142,7 @@ unsafe fn accumulate<F: Factors, const ROWS: usize, const VECTORS: usize>(
                 for o in 0..ROWS {
                     let weight = F::word(w.add(o));
                     for v in 0..VECTORS {
-                        sums[o][v] = weight.add_products(pixels[v], sums[o][v]);
+                        sums[o][v] = pixels[v].add_products(weight, sums[o][v]);
                     }
                 }
                 w = w.add(ROWS);
@@ -211,25 +215,19 @@ macro_rules! instruction_set {
                 window: &Window,
                 channels: Range<usize>,
                 x: *const f32,
+                scales: &Scales,
                 buffer: &mut [f32],
             ) {
                 // SAFETY: the caller's promise.
-                unsafe { gather_words::<F>(params, window, channels, x, buffer) }
+                unsafe { gather_words::<F>(params, window, channels, x, scales, buffer) }
             }
 
             /// # Safety
             /// The instruction set is available; the conditions of [`super::store`].
             $(#[$feature])?
-            unsafe fn store(
-                params: &Conv2dParams,
-                blocking: &Blocking,
-                block: &Block,
-                operands: &Operands,
-                spread: Spread,
-                sums: &[f32],
-            ) {
+            unsafe fn store(job: &Job, blocking: &Blocking, block: &Block, sums: &mut [f32]) {
                 // SAFETY: the caller's promise.
-                unsafe { super::store(params, blocking, block, operands, spread, sums) }
+                unsafe { super::store::<F>(job, blocking, block, sums) }
             }
 
             /// # Safety
@@ -267,6 +265,15 @@ macro_rules! instruction_set {
 
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
+    bytes_avx512,
+    ["int8", "avx512"],
+    Isa::Avx512,
+    simd::Bytes,
+    [8 4 2 1] x 48,
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+);
+#[cfg(target_arch = "x86_64")]
+instruction_set!(
     bf16_avx512,
     ["bf16", "avx512"],
     Isa::Avx512,
@@ -281,3 +288,4 @@ instruction_set!(avx2, ["f32", "avx2"], Isa::Avx2, simd::Avx2, [4 2 1] x 24, #[t
 #[cfg(target_arch = "aarch64")]
 instruction_set!(neon, ["f32", "neon"], Isa::Neon, simd::Neon, [8 4 2 1] x 12,);
 instruction_set!(portable, ["f32", "portable"], Isa::Portable, simd::Portable, [4 1] x 12,);
+instruction_set!(bytes_portable, ["int8", "portable"], Isa::Portable, simd::PortableBytes, [4 1] x 12,);

@@ -16,6 +16,9 @@ use super::args::Args;
 use super::conv::odd_lines;
 use super::isa::Isa;
 use super::pool::Pool;
+use super::scales::{weigh, Scales};
+use super::simd::MOST_PER_WORD;
+use crate::kernel::levels::Levels;
 use crate::kernel::matmul::{MatmulActivation, MatmulParams};
 use crate::kernel::precision::Precision;
 use crate::{Error, Result};
@@ -35,29 +38,43 @@ pub(super) struct PackedMatmul {
     n: usize,
     k: usize,
     panels: Vec<f32>,
+    scales: Vec<f32>,
 }
 
 impl PackedMatmul {
-    /// Packs `weights` (n, k).
+    /// Packs `weights` (n, k); where factors are bytes, `levels` are those of the k columns of x.
     ///
     /// # Errors
-    /// `Shape` when they are not as many, `Device` when the instruction set has no kernel.
-    pub fn new(precision: Precision, p: &MatmulParams, weights: &[f32]) -> Result<Self> {
+    /// `Shape` when they are not as many, `Device` when the instruction set has no kernel, `Weights` when the levels
+    /// are not those of k columns.
+    pub fn new(
+        precision: Precision,
+        p: &MatmulParams,
+        weights: &[f32],
+        levels: Option<&Levels>,
+    ) -> Result<Self> {
         let tile = Tile::of(Isa::current()?, precision)?;
         let (n, k) = (p.n as usize, p.k as usize);
         if weights.len() != n * k {
             return Err(Error::shape(format!("matmul: {} weights, {} wanted", weights.len(), n * k)));
         }
+        let (mut scales, mut whole) = (Vec::new(), Vec::new());
+        if precision == Precision::Int8 {
+            whole.extend_from_slice(weights);
+            scales = weigh(&mut whole, n, k, levels, |i| i % k)?;
+        }
+        let weights = if whole.is_empty() { weights } else { &whole };
         let (columns, words) = (tile.columns, tile.words(k));
-        let mut panels = vec![0.0; packed_len(p, tile)];
+        let mut panels = vec![0.0; panels_len(p, tile)];
         for (column, row) in weights.chunks_exact(k.max(1)).enumerate() {
             let start = column / columns * words * columns + column % columns;
-            for (i, pair) in row.chunks(precision.per_word()).enumerate() {
-                let pair = [pair[0], pair.get(1).copied().unwrap_or(0.0)];
-                panels[start + i * columns] = f32::from_bits(precision.word(pair));
+            for (i, factors) in row.chunks(precision.per_word()).enumerate() {
+                let of = |i: usize| factors.get(i).copied().unwrap_or(0.0);
+                let word = precision.word(std::array::from_fn::<_, MOST_PER_WORD, _>(of));
+                panels[start + i * columns] = f32::from_bits(word);
             }
         }
-        Ok(Self { tile, n, k, panels })
+        Ok(Self { tile, n, k, panels, scales })
     }
 
     /// Elements of packed weights, padding included.
@@ -65,7 +82,8 @@ impl PackedMatmul {
     /// # Errors
     /// `Device` when the instruction set has no kernel.
     pub fn len(precision: Precision, p: &MatmulParams) -> Result<usize> {
-        Ok(packed_len(p, Tile::of(Isa::current()?, precision)?))
+        let scales = if precision == Precision::Int8 { Scales::len(p.k as usize, p.n as usize) } else { 0 };
+        Ok(panels_len(p, Tile::of(Isa::current()?, precision)?) + scales)
     }
 
     /// Elements of scratch that [`PackedMatmul::run`] needs on so many threads.
@@ -92,7 +110,8 @@ impl PackedMatmul {
         if (self.n, self.k) != (p.n as usize, p.k as usize) || scratch.len() < start + cut.parts * part_len {
             return Err(Error::shape(format!("matmul: {p:?} on weights of {} x {}", self.n, self.k)));
         }
-        let job = Job { packed: self, p, args, act, cut: &cut };
+        let scales = Scales::of(&self.scales, self.k);
+        let job = Job { packed: self, p, args, act, scales, cut: &cut };
         pool.run_with(cut.parts, &mut scratch[start..], part_len, |part, own| {
             let (sums, words) = own.split_at_mut(cut.sums_len);
             let mut rounded = None;
@@ -112,7 +131,7 @@ impl PackedMatmul {
     }
 }
 
-fn packed_len(p: &MatmulParams, tile: &Tile) -> usize {
+fn panels_len(p: &MatmulParams, tile: &Tile) -> usize {
     (p.n as usize).next_multiple_of(tile.columns) * tile.words(p.k as usize)
 }
 
@@ -122,6 +141,7 @@ struct Job<'a> {
     p: &'a MatmulParams,
     args: &'a Args,
     act: MatmulActivation,
+    scales: Scales<'a>,
     cut: &'a Cut,
 }
 
@@ -141,7 +161,7 @@ impl Job<'_> {
         let (k, (first, rows)) = (self.packed.k, self.rows(block));
         for (row, words) in words.chunks_exact_mut(self.cut.x_stride).take(rows).enumerate() {
             // SAFETY: the caller's promise; a row's words fit into the stride.
-            unsafe { round(self.args.x[0].add((first + row) * k), words.as_mut_ptr(), k) };
+            unsafe { round(self.args.x[0].add((first + row) * k), words.as_mut_ptr(), k, &self.scales) };
         }
     }
 
@@ -184,6 +204,8 @@ impl Job<'_> {
                         act: self.act,
                         bias: (p.has_bias == 1).then(|| args.x[2].add(column)),
                         residual: (p.residual == 1).then(|| args.x[2 + p.has_bias as usize].add(at)),
+                        scales: [self.scales.offset, self.scales.factor]
+                            .map(|of| of.as_ptr().wrapping_add(column)),
                     });
                 }
                 done += terms;

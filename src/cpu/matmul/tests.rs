@@ -1,4 +1,4 @@
-//! The matrix product against a plain loop in f64.
+//! The matrix product against a plain loop: in f64, and for bytes in whole numbers.
 
 use half::bf16;
 
@@ -7,8 +7,28 @@ use crate::cpu::args::{Args, MAX_OPERANDS};
 use crate::cpu::conv::Kept;
 use crate::cpu::isa::Isa;
 use crate::cpu::pool::Pool;
+use crate::cpu::scales::{weigh, Scales};
+use crate::kernel::levels::Levels;
 use crate::kernel::matmul::{MatmulActivation, MatmulParams};
 use crate::kernel::precision::Precision;
+
+/// The result on one thread; that on two and three must be the same bits.
+fn run(precision: Precision, p: &MatmulParams, operands: [&[f32]; 4], levels: Option<&Levels>) -> Vec<f32> {
+    let packed = PackedMatmul::new(precision, p, operands[1], levels).unwrap();
+    assert_eq!(packed.panels.len() + packed.scales.len(), PackedMatmul::len(precision, p).unwrap());
+    let once = |threads| {
+        let mut y = vec![f32::NAN; (p.m * p.n) as usize];
+        let mut scratch = vec![f32::NAN; PackedMatmul::scratch_len(precision, p, threads).unwrap()];
+        let mut args = Args { x: [std::ptr::null(); MAX_OPERANDS], y: y.as_mut_ptr(), kept: Kept::NONE };
+        args.x[..4].copy_from_slice(&operands.map(|operand| operand.as_ptr()));
+        // SAFETY: the tensors have the spans of the parameters and are separate.
+        unsafe { packed.run(p, &args, &mut scratch, &Pool::new(threads).unwrap()).unwrap() };
+        y
+    };
+    let first = once(1);
+    assert!((2..=3).all(|threads| once(threads) == first), "{precision} {p:?}");
+    first
+}
 
 /// Numbers that bf16 holds, from -1 to 1.
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
@@ -18,27 +38,14 @@ fn numbers(n: usize, seed: usize) -> Vec<f32> {
 #[test]
 fn numbers_that_bf16_holds_are_multiplied_exactly_in_every_precision() {
     let isa = Isa::current().unwrap();
-    for precision in Precision::ALL.into_iter().filter(|p| isa.multiplies(*p)) {
+    for precision in Precision::ALL.into_iter().filter(|p| isa.multiplies(*p) && *p != Precision::Int8) {
         for (m, n, k) in [(1, 1, 1), (7, 70, 33), (97, 130, 64), (200, 64, 201), (5, 3, 1030)] {
             let (x, w, bias, r) = (numbers(m * k, 1), numbers(n * k, 2), numbers(n, 3), numbers(m * n, 4));
             let [rows, columns, terms] = [m, n, k].map(|v| v as u64);
             let act = MatmulActivation::Relu as u64;
             let p = MatmulParams { m: rows, n: columns, k: terms, has_bias: 1, act, residual: 1 };
-            let packed = PackedMatmul::new(precision, &p, &w).unwrap();
-            assert_eq!(packed.panels.len(), PackedMatmul::len(precision, &p).unwrap());
-            let mut runs = Vec::new();
-            for threads in 1..=3 {
-                let mut y = vec![f32::NAN; m * n];
-                let mut scratch = vec![f32::NAN; PackedMatmul::scratch_len(precision, &p, threads).unwrap()];
-                let mut args =
-                    Args { x: [std::ptr::null(); MAX_OPERANDS], y: y.as_mut_ptr(), kept: Kept::NONE };
-                args.x[..4].copy_from_slice(&[x.as_ptr(), w.as_ptr(), bias.as_ptr(), r.as_ptr()]);
-                // SAFETY: the tensors have the spans of the parameters and are separate.
-                unsafe { packed.run(&p, &args, &mut scratch, &Pool::new(threads).unwrap()).unwrap() };
-                runs.push(y);
-            }
-            assert!(runs.iter().all(|y| *y == runs[0]), "{precision} {m}x{n}x{k}");
-            for (at, &y) in runs[0].iter().enumerate() {
+            let ys = run(precision, &p, [&x, &w, &bias, &r], None);
+            for (at, &y) in ys.iter().enumerate() {
                 let (row, column) = (at / n, at % n);
                 let terms = x[row * k..][..k].iter().zip(&w[column * k..][..k]);
                 let sum: f64 = terms.map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
@@ -50,5 +57,50 @@ fn numbers_that_bf16_holds_are_multiplied_exactly_in_every_precision() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn bytes_are_multiplied_exactly() {
+    if !Isa::current().unwrap().multiplies(Precision::Int8) {
+        return;
+    }
+    for (m, n, k) in [(1, 1, 1), (7, 70, 33), (97, 130, 64), (200, 64, 201), (5, 3, 4100)] {
+        let (x, mut w, bias, r) = (numbers(m * k, 1), numbers(n * k, 2), numbers(n, 3), numbers(m * n, 4));
+        // Some numbers of x are beyond their levels.
+        let ranges: Vec<_> =
+            (0..k).map(|i| [-0.9 * (i % 3) as f32 / 2.0, 0.3 + 0.7 * (i % 5) as f32 / 4.0]).collect();
+        let levels = Levels::of_ranges(&ranges, 0.5).unwrap();
+        let [rows, columns, terms] = [m, n, k].map(|v| v as u64);
+        let act = MatmulActivation::Relu as u64;
+        let p = MatmulParams { m: rows, n: columns, k: terms, has_bias: 1, act, residual: 1 };
+        let y = run(Precision::Int8, &p, [&x, &w, &bias, &r], Some(&levels));
+        let scales = weigh(&mut w, n, k, Some(&levels), |i| i % k).unwrap();
+        let factor = Scales::of(&scales, k).factor;
+        for (at, &y) in y.iter().enumerate() {
+            let (row, column) = (at / n, at % n);
+            let product = |i: usize| {
+                let level = i32::from(levels.byte(i, x[row * k + i])) - levels.zero()[i] as i32;
+                level * w[column * k + i] as i32
+            };
+            let sum: i32 = (0..k).map(product).sum();
+            assert_eq!(
+                y,
+                (sum as f32 * factor[column] + bias[column]).max(0.0) + r[at],
+                "{m}x{n}x{k} at {at}"
+            );
+        }
+    }
+}
+
+#[test]
+fn levels_of_other_products_are_refused() {
+    let p = MatmulParams { m: 1, n: 2, k: 3, has_bias: 0, act: 0, residual: 0 };
+    let new = |levels| PackedMatmul::new(Precision::Int8, &p, &[1.0; 6], levels).map(|_| ());
+    if Isa::current().unwrap().multiplies(Precision::Int8) {
+        let of = |n| Levels::of_ranges(&vec![[0.0, 1.0]; n], 1.0).unwrap();
+        let (three, two) = (of(3), of(2));
+        assert!(new(Some(&three)).is_ok());
+        assert!(new(Some(&two)).is_err() && new(None).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! Register tiles of the matrix product, its epilogue, and the table of them.
 
 use crate::cpu::isa::Isa;
+use crate::cpu::scales::Scales;
 use crate::cpu::simd::{self, gelu, Factors, Lanes};
 use crate::kernel::matmul::MatmulActivation;
 use crate::kernel::precision::Precision;
@@ -16,8 +17,8 @@ type TileFn = unsafe fn(*const f32, usize, *const f32, *mut f32, usize, usize, b
 /// Stores the sums of some rows and columns of y through the epilogue.
 type FinishFn = unsafe fn(&Finish);
 
-/// Rounds so many numbers to words, the last filled up with zero.
-type RoundFn = unsafe fn(*const f32, *mut f32, usize);
+/// Rounds so many numbers to words, bytes by the scales.
+type RoundFn = unsafe fn(*const f32, *mut f32, usize, &Scales);
 
 /// An implementation of the contract.
 pub(super) struct Tile {
@@ -43,6 +44,8 @@ pub(super) struct Finish {
     pub act: MatmulActivation,
     pub bias: Option<*const f32>,
     pub residual: Option<*const f32>,
+    /// Offsets and factors of the sums where they are of bytes.
+    pub scales: [*const f32; 2],
 }
 
 /// Adds terms to a tile of `R` rows and `V` vectors.
@@ -92,16 +95,17 @@ pub(in crate::cpu) unsafe fn accumulate<F: Factors, const R: usize, const V: usi
 /// # Safety
 /// All that `job` addresses is there; the instruction set is.
 #[inline(always)]
-unsafe fn finish<L: Lanes>(job: &Finish) {
-    let whole = job.columns - job.columns % L::N;
+unsafe fn finish<F: Factors>(job: &Finish) {
+    let (lanes, bytes) = (F::Sums::N, F::PRECISION == Precision::Int8);
+    let whole = job.columns - job.columns % lanes;
     for row in 0..job.rows {
         // SAFETY: the caller's promise; an element of the residual is read before y is written there.
         unsafe {
-            for i in (0..whole).step_by(L::N) {
-                finish_at::<L>(job, row, i);
+            for i in (0..whole).step_by(lanes) {
+                finish_at::<F::Sums>(job, row, i, bytes);
             }
             for i in whole..job.columns {
-                finish_at::<f32>(job, row, i);
+                finish_at::<f32>(job, row, i, bytes);
             }
         }
     }
@@ -110,10 +114,14 @@ unsafe fn finish<L: Lanes>(job: &Finish) {
 /// # Safety
 /// As [`finish`].
 #[inline(always)]
-unsafe fn finish_at<L: Lanes>(job: &Finish, row: usize, i: usize) {
+unsafe fn finish_at<L: Lanes>(job: &Finish, row: usize, i: usize, bytes: bool) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut v = L::load(job.sums.add(row * job.sum_stride + i));
+        if bytes {
+            let [offset, factor] = job.scales.map(|scales| L::load(scales.add(i)));
+            v = v.dequantise(offset, factor);
+        }
         if let Some(bias) = job.bias {
             v = v.add(L::load(bias.add(i)));
         }
@@ -144,7 +152,7 @@ macro_rules! tile {
             $(#[target_feature(enable = $feature)])?
             unsafe fn store(job: &Finish) {
                 // SAFETY: the caller's promise.
-                unsafe { finish::<<$factors as Factors>::Sums>(job) }
+                unsafe { finish::<$factors>(job) }
             }
             Tile {
                 isa: $isa,
@@ -159,6 +167,8 @@ macro_rules! tile {
 }
 
 #[cfg(target_arch = "x86_64")]
+tile!(AVX512_BYTES, Isa::Avx512, simd::Bytes, 4, Some(simd::byte_fours), "avx512f,avx512bw,avx512vnni");
+#[cfg(target_arch = "x86_64")]
 tile!(AVX512_BF16, Isa::Avx512, simd::Bf16Pairs, 4, Some(simd::bf16_pairs), "avx512f,avx512bw,avx512bf16");
 #[cfg(target_arch = "x86_64")]
 tile!(AVX512, Isa::Avx512, simd::Avx512, 4, None, "avx512f");
@@ -167,13 +177,14 @@ tile!(AVX2, Isa::Avx2, simd::Avx2, 2, None, "avx2,fma");
 #[cfg(target_arch = "aarch64")]
 tile!(NEON, Isa::Neon, simd::Neon, 4, None);
 tile!(PORTABLE, Isa::Portable, simd::Portable, 2, None);
+tile!(PORTABLE_BYTES, Isa::Portable, simd::PortableBytes, 2, Some(simd::portable_byte_fours));
 
 #[cfg(target_arch = "x86_64")]
-const TILES: &[Tile] = &[AVX512_BF16, AVX512, AVX2, PORTABLE];
+const TILES: &[Tile] = &[AVX512_BYTES, AVX512_BF16, AVX512, AVX2, PORTABLE, PORTABLE_BYTES];
 #[cfg(target_arch = "aarch64")]
-const TILES: &[Tile] = &[NEON, PORTABLE];
+const TILES: &[Tile] = &[NEON, PORTABLE, PORTABLE_BYTES];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-const TILES: &[Tile] = &[PORTABLE];
+const TILES: &[Tile] = &[PORTABLE, PORTABLE_BYTES];
 
 impl Tile {
     /// The tile of an instruction set and a precision.

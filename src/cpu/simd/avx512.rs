@@ -91,6 +91,14 @@ impl Lanes for Avx512 {
         unsafe { _mm512_reduce_max_ps(self.0) }
     }
     #[inline(always)]
+    unsafe fn dequantise(self, offset: Self, factor: Self) -> Self {
+        // SAFETY: the trait's promise.
+        unsafe {
+            let sum = _mm512_sub_epi32(_mm512_castps_si512(self.0), _mm512_castps_si512(offset.0));
+            Self(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor.0))
+        }
+    }
+    #[inline(always)]
     unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
         // SAFETY: the trait's promise.
         unsafe {

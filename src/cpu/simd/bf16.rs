@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{Avx512, Factors};
+use crate::cpu::scales::Scales;
 use crate::kernel::precision::Precision;
 
 /// Sixteen words of two bf16 each.
@@ -23,7 +24,7 @@ impl Factors for Bf16Pairs {
         unsafe { Self(std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(at.cast()))) }
     }
     #[inline(always)]
-    unsafe fn join(first: Avx512, second: Avx512) -> Self {
+    unsafe fn join([first, second, ..]: [Avx512; 4], _: [[f32; 2]; 4]) -> Self {
         // SAFETY: the trait's promise; vectors of 512 bits of any value.
         unsafe {
             let apart = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second.0, first.0));
@@ -38,9 +39,9 @@ impl Factors for Bf16Pairs {
         unsafe { _mm512_storeu_si512(to.cast(), std::mem::transmute::<__m512bh, __m512i>(self.0)) }
     }
     #[inline(always)]
-    unsafe fn add_products(self, other: Self, sums: Avx512) -> Avx512 {
+    unsafe fn add_products(self, weights: Self, sums: Avx512) -> Avx512 {
         // SAFETY: the trait's promise.
-        unsafe { Avx512(_mm512_dpbf16_ps(sums.0, self.0, other.0)) }
+        unsafe { Avx512(_mm512_dpbf16_ps(sums.0, self.0, weights.0)) }
     }
 }
 
@@ -50,7 +51,7 @@ impl Factors for Bf16Pairs {
 /// `from` is readable for `n` elements, `to` writable for half as many, rounded up; the machine has
 /// AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw")]
-pub(in crate::cpu) unsafe fn bf16_pairs(from: *const f32, to: *mut f32, n: usize) {
+pub(in crate::cpu) unsafe fn bf16_pairs(from: *const f32, to: *mut f32, n: usize, _: &Scales) {
     let whole = n - n % 32;
     // SAFETY: the caller's promise; masked lanes are not touched.
     unsafe {

@@ -9,6 +9,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod bf16;
+#[cfg(target_arch = "x86_64")]
+mod bytes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -19,14 +21,19 @@ pub(super) use avx2::Avx2;
 pub(super) use avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
 pub(super) use bf16::{bf16_pairs, Bf16Pairs};
+#[cfg(target_arch = "x86_64")]
+pub(super) use bytes::{byte_fours, Bytes};
 #[cfg(target_arch = "aarch64")]
 pub(super) use neon::Neon;
-pub(super) use portable::Portable;
+pub(super) use portable::{portable_byte_fours, Portable, PortableBytes};
 
 use crate::kernel::precision::Precision;
 
 /// Most lanes a vector has.
 const MOST: usize = 16;
+
+/// Most numbers a word holds.
+pub(super) const MOST_PER_WORD: usize = 4;
 
 /// A vector of f32. Every method but `load` and `store` only asks that the instruction set is there.
 ///
@@ -88,6 +95,18 @@ pub(super) trait Lanes: Copy {
             unsafe { *to.add(i) = rows[i % 4][i / 4] };
         }
     }
+    /// Numbers that whole sums stand for: (self - offset)·factor, self and offset the bits of i32.
+    #[inline(always)]
+    unsafe fn dequantise(self, offset: Self, factor: Self) -> Self {
+        let mut rows = [[0.0f32; MOST]; 3];
+        for (row, v) in rows.iter_mut().zip([self, offset, factor]) {
+            // SAFETY: a row has at least N elements.
+            unsafe { v.store(row.as_mut_ptr()) };
+        }
+        let numbers: [f32; MOST] = std::array::from_fn(|i| dequantise(rows[0][i], rows[1][i], rows[2][i]));
+        // SAFETY: as above.
+        unsafe { Self::load(numbers.as_ptr()) }
+    }
     /// Asks for the cache line of `at`, which may be any address.
     #[inline(always)]
     fn prefetch(_at: *const f32) {}
@@ -119,12 +138,13 @@ pub(super) trait Factors: Copy {
     unsafe fn word(at: *const f32) -> Self;
     /// A word per lane.
     unsafe fn words(at: *const f32) -> Self;
-    /// Words of the numbers in the lanes of both; where words hold one number, of `first`.
-    unsafe fn join(first: Self::Sums, second: Self::Sums) -> Self;
+    /// Words of the numbers in the lanes of as many vectors as a word holds numbers; where they are bytes, on
+    /// `levels`, the inverse and the zero of each vector.
+    unsafe fn join(numbers: [Self::Sums; MOST_PER_WORD], levels: [[f32; 2]; MOST_PER_WORD]) -> Self;
     /// Writes a word per lane.
     unsafe fn write(self, to: *mut f32);
-    /// sums + the products of both words' numbers.
-    unsafe fn add_products(self, other: Self, sums: Self::Sums) -> Self::Sums;
+    /// sums + the products of the numbers of words of x and of `weights`. Sums of bytes are the bits of i32.
+    unsafe fn add_products(self, weights: Self, sums: Self::Sums) -> Self::Sums;
 }
 
 impl<L: Lanes> Factors for L {
@@ -141,8 +161,8 @@ impl<L: Lanes> Factors for L {
         unsafe { L::load(at) }
     }
     #[inline(always)]
-    unsafe fn join(first: L, _: L) -> L {
-        first
+    unsafe fn join(numbers: [L; MOST_PER_WORD], _: [[f32; 2]; MOST_PER_WORD]) -> L {
+        numbers[0]
     }
     #[inline(always)]
     unsafe fn write(self, to: *mut f32) {
@@ -150,9 +170,9 @@ impl<L: Lanes> Factors for L {
         unsafe { self.store(to) }
     }
     #[inline(always)]
-    unsafe fn add_products(self, other: L, sums: L) -> L {
+    unsafe fn add_products(self, weights: L, sums: L) -> L {
         // SAFETY: the trait's promise.
-        unsafe { self.fma(other, sums) }
+        unsafe { self.fma(weights, sums) }
     }
 }
 
@@ -225,9 +245,20 @@ impl Lanes for f32 {
         self
     }
     #[inline(always)]
+    unsafe fn dequantise(self, offset: Self, factor: Self) -> Self {
+        dequantise(self, offset, factor)
+    }
+    #[inline(always)]
     unsafe fn largest(self) -> f32 {
         self
     }
+}
+
+/// [`Lanes::dequantise`] of one sum.
+#[inline(always)]
+fn dequantise(sum: f32, offset: f32, factor: f32) -> f32 {
+    let [sum, offset] = [sum, offset].map(|v| v.to_bits().cast_signed());
+    sum.wrapping_sub(offset) as f32 * factor
 }
 
 /// Ends what this thread wrote by [`Lanes::stream`].

@@ -1,6 +1,9 @@
 //! Four lanes in plain loops, for the compiler to vectorise as it can.
 
-use super::Lanes;
+use super::{Factors, Lanes};
+use crate::cpu::scales::Scales;
+use crate::kernel::levels::byte;
+use crate::kernel::precision::Precision;
 
 /// Four lanes.
 #[derive(Clone, Copy)]
@@ -72,5 +75,59 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn largest(self) -> f32 {
         self.0.into_iter().fold(self.0[0], |a, b| if b > a { b } else { a })
+    }
+}
+
+/// Four words of four bytes each, x unsigned and weights signed: what faster forms must equal.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct PortableBytes([[u8; 4]; 4]);
+
+impl Factors for PortableBytes {
+    type Sums = Portable;
+    const PRECISION: Precision = Precision::Int8;
+    #[inline(always)]
+    unsafe fn word(at: *const f32) -> Self {
+        // SAFETY: the trait's promise; bytes have any value.
+        Self([unsafe { at.cast::<[u8; 4]>().read() }; 4])
+    }
+    #[inline(always)]
+    unsafe fn words(at: *const f32) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { at.cast::<[[u8; 4]; 4]>().read() })
+    }
+    #[inline(always)]
+    unsafe fn join(numbers: [Portable; 4], levels: [[f32; 2]; 4]) -> Self {
+        let of = |lane: usize, k: usize| byte(numbers[k].0[lane], levels[k][0], levels[k][1]);
+        Self(std::array::from_fn(|lane| std::array::from_fn(|k| of(lane, k))))
+    }
+    #[inline(always)]
+    unsafe fn write(self, to: *mut f32) {
+        // SAFETY: the trait's promise.
+        unsafe { to.cast::<[[u8; 4]; 4]>().write(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn add_products(self, weights: Self, sums: Portable) -> Portable {
+        let product = |(x, w): (&u8, &u8)| i32::from(*x) * i32::from(w.cast_signed());
+        Portable(std::array::from_fn(|lane| {
+            let products: i32 = self.0[lane].iter().zip(&weights.0[lane]).map(product).sum();
+            f32::from_bits(sums.0[lane].to_bits().wrapping_add(products.cast_unsigned()))
+        }))
+    }
+}
+
+/// Makes `n` numbers words of four bytes, the last filled up with zeros.
+///
+/// # Safety
+/// `from` is readable for `n` elements, `to` writable for a quarter as many, rounded up; `scales` has as many
+/// channels.
+pub(in crate::cpu) unsafe fn portable_byte_fours(from: *const f32, to: *mut f32, n: usize, scales: &Scales) {
+    for i in 0..n.div_ceil(4) {
+        let word: [u8; 4] = std::array::from_fn(|k| match 4 * i + k {
+            // SAFETY: the caller's promise.
+            at if at < n => byte(unsafe { *from.add(at) }, scales.inverse[at], scales.zero[at]),
+            _ => 0,
+        });
+        // SAFETY: as above.
+        unsafe { to.add(i).cast::<[u8; 4]>().write(word) };
     }
 }

@@ -6,5 +6,7 @@ pub mod conv;
 pub mod isa;
 #[path = "../../../src/cpu/pool/mod.rs"]
 pub mod pool;
+#[path = "../../../src/cpu/scales.rs"]
+mod scales;
 #[path = "../../../src/cpu/simd/mod.rs"]
 mod simd;

@@ -2,5 +2,7 @@
 
 #[path = "../../../src/kernel/conv.rs"]
 pub mod conv;
+#[path = "../../../src/kernel/levels.rs"]
+pub mod levels;
 #[path = "../../../src/kernel/precision.rs"]
 pub mod precision;

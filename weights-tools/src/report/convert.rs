@@ -7,7 +7,7 @@ use serde_json::{json, Value as Json};
 
 use crate::checkpoint::{Checkpoint, Format};
 use crate::error::{Error, Result};
-use crate::write::{write_pth, write_safetensors, TensorSet};
+use crate::write::{write_pth, write_safetensors, NamedTensor, TensorSet};
 
 /// Metadata key under which a safetensors file remembers the wrapper its tensors had.
 const WRAPPER: &str = "wrapper";
@@ -21,6 +21,10 @@ pub struct ConvertOptions {
     pub wrapper: Option<String>,
     /// Text for safetensors' metadata, over what the input has.
     pub metadata: Vec<(String, String)>,
+    /// Tensors to add: name, extents, elements.
+    pub added: Vec<(String, Vec<usize>, Vec<f32>)>,
+    /// Tensors whose names begin so are left out, unless they are added.
+    pub dropped: Option<String>,
     /// Whether an existing output is replaced.
     pub overwrite: bool,
 }
@@ -60,7 +64,9 @@ pub fn convert(input: &Path, output: &Path, options: &ConvertOptions) -> Result<
     }
     let checkpoint = Checkpoint::open(input)?;
     let state = checkpoint.select(options.key.as_deref())?;
-    let tensors = state.named_tensors()?;
+    let mut tensors = state.named_tensors()?;
+    tensors.retain(|t| !options.dropped.as_ref().is_some_and(|start| t.name.starts_with(start)));
+    tensors.extend(options.added.iter().map(|(name, shape, data)| NamedTensor::f32(name, shape, data)));
     let came_from = match checkpoint.metadata_get(WRAPPER) {
         Some(wrapper) if state.wrapper().is_empty() => wrapper.to_string(),
         _ => state.wrapper().to_string(),
