@@ -92,7 +92,11 @@ fn run(arguments: Arguments) -> Result<(String, ExitCode)> {
             Ok((print(report.to_string(), report.to_json()), ExitCode::SUCCESS))
         }
         Command::Convert { input, output, key, wrapper, metadata, overwrite } => {
-            let report = convert(&input, &output, &ConvertOptions { key, wrapper, metadata, overwrite })?;
+            let report = convert(
+                &input,
+                &output,
+                &ConvertOptions { key, wrapper, metadata, overwrite, ..ConvertOptions::default() },
+            )?;
             Ok((print(report.to_string(), report.to_json()), ExitCode::SUCCESS))
         }
         Command::Diff { first, second, key } => {

@@ -49,38 +49,107 @@ pub(super) unsafe fn gather_words<F: Factors>(
         return unsafe { gather(params, window, channels, x, buffer) };
     }
     let room = (window.rows * window.row_step).next_multiple_of(F::Sums::N);
+    let plain = params.stride[1] == 1 && params.upsample == 1 && params.pad_mode == PadMode::Zero as u32;
     for (slot, first) in channels.clone().step_by(per_word).enumerate() {
         let buffer = &mut buffer[slot * window.channel_step..][..(per_word - 1) * window.channel_step + room];
         let last = channels.end.min(first + per_word);
+        let levels = std::array::from_fn(|i| scales.level(first + i));
+        // What stands in for channels that are not there meets weights of zero.
+        let channel = std::array::from_fn(|i| (first + i).min(last - 1));
         // SAFETY: the caller's promise; every channel has room for whole vectors.
         unsafe {
+            if plain {
+                gather_joined::<F>(params, window, channel, levels, x, buffer);
+                continue;
+            }
             gather(params, window, first..last, x, buffer);
-            let levels = std::array::from_fn(|i| scales.level(first + i));
-            // What stands in for channels that are not there meets weights of zero.
-            let channel = |i: usize| (first + i).min(last - 1) - first;
-            join::<F>(buffer, room, std::array::from_fn(|i| channel(i) * window.channel_step), levels);
+            let start = buffer.as_mut_ptr();
+            let channels =
+                channel.map(|channel| start.add((channel - first) * window.channel_step).cast_const());
+            join::<F>(channels, levels, start, room);
         }
     }
 }
 
-/// Makes words of the numbers at four places in `buffer`, at the first.
+/// Gathers a word's channels where columns follow each other and what lies outside is zero.
 ///
 /// # Safety
-/// The instruction set of `F` is available.
+/// As [`gather_words`].
+#[inline(always)]
+unsafe fn gather_joined<F: Factors>(
+    params: &Conv2dParams,
+    window: &Window,
+    channels: [usize; MOST_PER_WORD],
+    levels: [[f32; 2]; MOST_PER_WORD],
+    x: *const f32,
+    buffer: &mut [f32],
+) {
+    let axes = [Axis::new(params, 0), Axis::new(params, 1)];
+    let columns = Columns::new(&axes[1], window);
+    let (plane, width) = (params.x_plane(), axes[1].stored);
+    let image = window.image * params.x_batch_stride as usize;
+    let mut outside = [0.0f32; RUN];
+    // SAFETY: the caller's promise; source rows lie inside their planes, and vectors of words in their runs.
+    unsafe {
+        let nothing = F::Sums::splat(0.0);
+        F::join([nothing; MOST_PER_WORD], levels).write(outside.as_mut_ptr());
+        let outside = outside[0];
+        let rows = buffer.chunks_exact_mut(window.row_step).take(window.rows);
+        for (row, to) in rows.enumerate() {
+            let source =
+                axes[0].source(window.first_row + row as isize).filter(|_| !columns.inside.is_empty());
+            let Some(source) = source else {
+                to.fill(outside);
+                continue;
+            };
+            to[..columns.inside.start].fill(outside);
+            to[columns.inside.end..].fill(outside);
+            let at = image + source * width + (columns.start + columns.inside.start as isize) as usize;
+            let from = channels.map(|channel| x.add(at + channel * plane));
+            let to = &mut to[columns.inside.clone()];
+            let (len, lanes) = (to.len(), F::Sums::N);
+            if len >= lanes {
+                // The last vector overlaps those before.
+                join::<F>(from, levels, to.as_mut_ptr(), len / lanes * lanes);
+                let last = len - lanes;
+                join::<F>(from.map(|from| from.add(last)), levels, to.as_mut_ptr().add(last), lanes);
+                continue;
+            }
+            let mut short = [[0.0f32; RUN]; MOST_PER_WORD];
+            for (short, from) in short.iter_mut().zip(from) {
+                short[..len].copy_from_slice(std::slice::from_raw_parts(from, len));
+            }
+            let mut words = [0.0f32; RUN];
+            let short = [short[0].as_ptr(), short[1].as_ptr(), short[2].as_ptr(), short[3].as_ptr()];
+            join::<F>(short, levels, words.as_mut_ptr(), lanes);
+            to.copy_from_slice(&words[..len]);
+        }
+    }
+}
+
+/// Makes `len` words of the numbers of four channels; they may lie over the first.
+///
+/// # Safety
+/// As many elements, a multiple of the lanes, are readable and writable; the instruction set of `F` is available.
 #[inline(always)]
 unsafe fn join<F: Factors>(
-    buffer: &mut [f32],
-    room: usize,
-    places: [usize; MOST_PER_WORD],
+    from: [*const f32; MOST_PER_WORD],
     levels: [[f32; 2]; MOST_PER_WORD],
+    to: *mut f32,
+    len: usize,
 ) {
-    assert!(places.iter().all(|place| place + room <= buffer.len()) && room.is_multiple_of(F::Sums::N));
-    let start = buffer.as_mut_ptr();
-    for i in (0..room).step_by(F::Sums::N) {
-        // SAFETY: the assertion.
+    let [a, b, c, d] = from;
+    for i in (0..len).step_by(F::Sums::N) {
+        // SAFETY: the caller's promise.
         unsafe {
-            F::join(places.map(|place| F::Sums::load(start.add(place + i))), levels).write(start.add(i))
-        };
+            let load = [
+                F::Sums::load(a.add(i)),
+                F::Sums::load(b.add(i)),
+                F::Sums::load(c.add(i)),
+                F::Sums::load(d.add(i)),
+            ];
+            F::join(load, levels).write(to.add(i));
+        }
     }
 }
 

@@ -46,7 +46,11 @@ impl Factors for Bytes {
     unsafe fn join(numbers: [Avx512; 4], levels: [[f32; 2]; 4]) -> Self {
         // SAFETY: the trait's promise.
         unsafe {
-            let [inverse, zero] = [0, 1].map(|k| levels.map(|level| _mm512_set1_ps(level[k])));
+            let [a, b, c, d] = levels;
+            let inverse =
+                [_mm512_set1_ps(a[0]), _mm512_set1_ps(b[0]), _mm512_set1_ps(c[0]), _mm512_set1_ps(d[0])];
+            let zero =
+                [_mm512_set1_ps(a[1]), _mm512_set1_ps(b[1]), _mm512_set1_ps(c[1]), _mm512_set1_ps(d[1])];
             let order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
             let order = _mm512_broadcast_i32x4(order);
             Self(_mm512_shuffle_epi8(quantise(numbers, inverse, zero), order))
@@ -81,12 +85,12 @@ pub(in crate::cpu) unsafe fn byte_fours(from: *const f32, to: *mut f32, n: usize
         for i in (0..n).step_by(64) {
             let left = n - i;
             let lanes = if left < 64 { (1u64 << left) - 1 } else { u64::MAX };
-            let read = |from: *const f32| -> [__m512; 4] {
-                std::array::from_fn(|k| {
-                    _mm512_maskz_loadu_ps((lanes >> (16 * k)) as u16, from.wrapping_add(i + 16 * k))
-                })
+            let at = |from: *const f32, k: usize| {
+                _mm512_maskz_loadu_ps((lanes >> (16 * k)) as u16, from.wrapping_add(i + 16 * k))
             };
-            let bytes = quantise(read(from).map(Avx512), read(inverse), read(zero));
+            let read = |from: *const f32| [at(from, 0), at(from, 1), at(from, 2), at(from, 3)];
+            let [a, b, c, d] = read(from);
+            let bytes = quantise([Avx512(a), Avx512(b), Avx512(c), Avx512(d)], read(inverse), read(zero));
             let words = (1u32 << left.div_ceil(4).min(16)) - 1;
             let bytes = _mm512_permutexvar_epi32(order, bytes);
             _mm512_mask_storeu_epi32(to.wrapping_add(i / 4).cast(), words as u16, bytes);
