@@ -148,7 +148,8 @@ fn through_stream(path: &Path, tile: usize, decoder: Jp2Decoder) {
     let spec = TileSpec { tile, overlap: 32, align: 1, blend: Blend::Cosine, scale: 1, strip: 2048 };
     let grid = TileGrid::new(side.0, side.1, spec).unwrap();
     let least = series.least_cache(threads);
-    let cache = series.working_set(&grid.strips(), grid.y.tile) + least;
+    let strips = grid.strips();
+    let cache = series.working_set(&strips, grid.y.tile) + series.row_ahead(&strips, grid.y.tile) + least;
     series.set_cache_bytes(cache as usize);
     let area = grid.x.tile * grid.y.tile;
     let mut net = Nothing { input: vec![0.0; 3 * area], output: vec![0.5; area] };

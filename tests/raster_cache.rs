@@ -175,27 +175,39 @@ fn the_budget_is_kept_and_repeats_are_counted() {
     assert!((1..=3).contains(&source.most_running.load(Ordering::SeqCst)));
 }
 
-/// Reads strip by strip, each in rows of 16 pixels with a halo of 4, as the stream does; returns how many blocks
-/// were decoded again.
-fn read_in_strips(budget: usize, looking_ahead: bool) -> u64 {
-    let source = Made::new(160, 160);
-    let cache = BlockCache::new(budget);
-    let id = cache.source_id();
+/// Reads strip by strip, each in rows of 16 pixels with a halo of 4, as the stream does.
+fn read_in_strips<'a>(
+    (cache, id): (&'a BlockCache, swath::raster::SourceId),
+    source: &'a Made,
+    looking_ahead: Option<&rayon::ScopeFifo<'a>>,
+) {
     let strips = [Rect::at(0, 0, 56, 160), Rect::at(40, 0, 64, 160), Rect::at(88, 0, 72, 160)];
-    let blocks = |rect: &Rect| BlockRange::touching(&source, 0, rect);
+    let blocks = |rect: &Rect| BlockRange::touching(source, 0, rect);
     for (i, strip) in strips.iter().enumerate() {
         let next = strips.get(i + 1).map_or(BlockRange::default(), blocks);
-        if looking_ahead {
+        if looking_ahead.is_some() {
             cache.expect([(id, Outlook { strip: blocks(strip), next })].into());
         }
         for y in (0..160).step_by(16) {
             let row = Rect { y0: y, y1: y + 16, ..*strip }.grow(4).intersect(strip);
-            if looking_ahead {
+            if let Some(pool) = looking_ahead {
                 cache.pass(id, blocks(&row).rows.start);
-                cache.fetch(0, &[(id, &source, blocks(&row))]);
+                let tasks = cache.fetch(0, &[(id, source, blocks(&row))]);
+                tasks.into_iter().for_each(|task| pool.spawn_fifo(|_| task()));
             }
-            check(&cache, id, &source, row, &[0, 1]);
+            check(cache, id, source, row, &[0, 1]);
         }
+    }
+}
+
+/// Blocks decoded again when all is read in strips, beside a pool that looks ahead.
+fn repeats(budget: usize, pool: Option<&rayon::ThreadPool>) -> u64 {
+    let source = Made::new(160, 160);
+    let cache = BlockCache::new(budget);
+    let id = cache.source_id();
+    match pool {
+        Some(pool) => pool.in_place_scope_fifo(|pool| read_in_strips((&cache, id), &source, Some(pool))),
+        None => read_in_strips((&cache, id), &source, None),
     }
     let stats = cache.stats();
     assert_eq!(stats.decoded - stats.repeated, 100, "{stats:?}");
@@ -204,16 +216,35 @@ fn read_in_strips(budget: usize, looking_ahead: bool) -> u64 {
 }
 
 #[test]
+fn what_comes_after_is_fetched_once_all_that_is_needed_now_is_here() {
+    let source = Made::new(64, 64);
+    let cache = BlockCache::new(1 << 20);
+    let id = cache.source_id();
+    let blocks = |rect: &Rect| BlockRange::touching(&source, 0, rect);
+    let (strip, next) = (blocks(&Rect::at(0, 0, 32, 64)), blocks(&Rect::at(32, 0, 32, 64)));
+    cache.expect([(id, Outlook { strip, next })].into());
+    let mut decoded = |y| {
+        let tasks = cache.fetch(0, &[(id, &source, blocks(&Rect::at(0, y, 32, 16)))]);
+        tasks.into_iter().for_each(|task| task());
+        cache.stats().decoded
+    };
+    // Two of the row, two of the row below, nothing more.
+    assert_eq!([0, 0, 0].map(&mut decoded), [2, 4, 4]);
+    // The last row is followed by the next strip's first.
+    assert_eq!([48, 48, 48].map(&mut decoded), [6, 8, 8]);
+    check(&cache, id, &source, Rect::at(32, 0, 32, 16), &[0, 1]);
+    assert_eq!(cache.stats().decoded, 8);
+}
+
+#[test]
 fn strips_that_share_blocks_decode_them_once_where_what_they_share_fits() {
     // Three rows of at most five blocks, two shared columns beside them, and four blocks being decoded.
     let cost = BlockCost::of(&Made::new(160, 160), 0);
     let budget = cost.decoded * (3 * 5 + 2 * 7) + cost.total() * 4;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
-    pool.install(|| {
-        assert_eq!(read_in_strips(budget, true), 0);
-        assert!(read_in_strips(budget, false) > 0, "what was used longest ago goes first");
-        assert!(read_in_strips(cost.total() * 2, true) > 0, "too little room is kept to");
-    });
+    assert_eq!(repeats(budget, Some(&pool)), 0);
+    assert!(repeats(budget, None) > 0, "what was used longest ago goes first");
+    assert!(repeats(cost.total() * 2, Some(&pool)) > 0, "too little room is kept to");
 }
 
 #[test]

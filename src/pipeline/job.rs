@@ -161,7 +161,8 @@ impl<'a> Job<'a> {
             wanted.fit()?;
         let least = series.least_cache(options.threads);
         let working_set = series.working_set(&grid.strips(), grid.y.tile).saturating_add(least);
-        let cache = working_set.min(budget.left());
+        let wish = working_set.saturating_add(series.row_ahead(&grid.strips(), grid.y.tile));
+        let cache = wish.min(budget.left());
         series.set_cache_bytes(cache as usize);
         let spec = StreamSpec {
             grid,

@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::reader::{Reader, Slot};
 use super::seam::{Borders, SeamReport};
 use crate::error::{Error, Result};
-use crate::raster::{BlockSink, FrameSource};
+use crate::raster::{BlockSink, FrameSource, Task};
 use crate::tile::{Rect, Tile, TileGrid};
 
 /// A network compiled for a number of tiles of one size.
@@ -222,13 +222,33 @@ fn reach(tiles: &[(usize, Tile)], strip: usize, row: Option<usize>) -> Rect {
     tiles[first..].iter().take_while(wanted).fold(Rect::of_size(0, 0), |all, (_, t)| all.around(&t.input))
 }
 
-/// The reader thread.
-fn read_all(
-    shared: &Shared,
+/// The reader thread. What the source would have done meanwhile goes to the threads of rayon's pool.
+fn read_all<'a>(
+    shared: &Shared<'a>,
     tiles: &[(usize, Tile)],
     area: usize,
     free: Receiver<Slot>,
     ready: SyncSender<Slot>,
+) -> Vec<Choice> {
+    rayon::in_place_scope_fifo(|pool| {
+        let meanwhile = |task: Task<'a>| {
+            pool.spawn_fifo(move |_| {
+                if shared.going() {
+                    task();
+                }
+            });
+        };
+        read_tiles(shared, tiles, area, free, ready, &meanwhile)
+    })
+}
+
+fn read_tiles<'a>(
+    shared: &Shared<'a>,
+    tiles: &[(usize, Tile)],
+    area: usize,
+    free: Receiver<Slot>,
+    ready: SyncSender<Slot>,
+    meanwhile: &dyn Fn(Task<'a>),
 ) -> Vec<Choice> {
     let spec = shared.spec;
     let mut reader = Reader::new(shared.source, &spec.input, area, spec.seed, spec.threads);
@@ -239,7 +259,8 @@ fn read_all(
             shared.source.enter_strip(reach(tiles, *strip, None), reach(tiles, strip + 1, None));
         }
         if before.is_none_or(|(s, t)| (s, t.row) != (strip, tile.row)) {
-            shared.source.enter_row(reach(&tiles[sequence..], *strip, Some(tile.row)));
+            let row = reach(&tiles[sequence..], *strip, Some(tile.row));
+            shared.source.enter_row(row).into_iter().for_each(meanwhile);
         }
         let Ok(mut slot) = free.recv() else { break };
         if !shared.going() {

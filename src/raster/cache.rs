@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use super::window::{check_window, split, Job};
-use super::{Block, BlockRange, BlockSource, Outlook, ReadStats, SampleType};
+use super::{Block, BlockRange, BlockSource, Outlook, ReadStats, SampleType, Task};
 use crate::error::{Error, InFile, Result};
 use crate::tile::Rect;
 
@@ -174,22 +174,32 @@ impl BlockCache {
         }
     }
 
-    /// Decodes blocks of a level that are not here, in parallel on the current rayon pool, as far as there is
-    /// room without dropping expected ones. A block that cannot be decoded is left to whoever reads it.
-    pub fn fetch(&self, level: u8, wanted: &[(SourceId, &dyn BlockSource, BlockRange)]) {
-        let missing: Vec<(Key, &dyn BlockSource)> = {
-            let state = self.lock();
-            wanted
-                .iter()
-                .flat_map(|(id, source, range)| {
-                    range.iter().map(|(column, row)| (Key::new(*id, level, column, row), *source))
+    /// One task for each block of `now`, a part of each source's strip, that is not here; where all are, for those
+    /// of what comes [after](Outlook::after). A task decodes its block if there is room without dropping expected
+    /// ones; a block that cannot be decoded is left to whoever reads it.
+    pub fn fetch<'a>(
+        &'a self,
+        level: u8,
+        now: &[(SourceId, &'a dyn BlockSource, BlockRange)],
+    ) -> Vec<Task<'a>> {
+        let state = self.lock();
+        let missing = |id: SourceId, source: &'a dyn BlockSource, range: &BlockRange| -> Vec<Task<'a>> {
+            let keys = range.iter().map(|(column, row)| Key::new(id, level, column, row));
+            let task = |key| -> Task<'a> {
+                Box::new(move || {
+                    let _ = self.get(key, source, Wait::Never);
                 })
-                .filter(|(key, _)| !state.slots.contains_key(key))
-                .collect()
+            };
+            keys.filter(|key| !state.slots.contains_key(key)).map(task).collect()
         };
-        missing.into_par_iter().for_each(|(key, source)| {
-            let _ = self.get(key, source, Wait::Never);
+        let tasks: Vec<_> = now.iter().flat_map(|(id, source, range)| missing(*id, *source, range)).collect();
+        if !tasks.is_empty() {
+            return tasks;
+        }
+        let after = now.iter().filter_map(|(id, source, range)| {
+            state.outlooks.get(id).map(|outlook| (*id, *source, outlook.after(range)))
         });
+        after.flat_map(|(id, source, range)| missing(id, source, &range)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

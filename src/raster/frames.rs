@@ -38,6 +38,9 @@ pub struct ReadStats {
     pub cache_peak: u64,
 }
 
+/// Work for any thread that may be left undone.
+pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
+
 /// Frames (dates) of the same bands on one grid, read by windows. Shared between threads.
 pub trait FrameSource: Send + Sync {
     /// The grid every frame is read on.
@@ -64,9 +67,12 @@ pub trait FrameSource: Send + Sync {
     /// keeping what both need. Changes no pixel.
     fn enter_strip(&self, _strip: Rect, _next: Rect) {}
 
-    /// Says that the tiles within `row` of the strip entered are read next: worth decoding in parallel, as far
+    /// Says that the tiles within `row` of the strip entered are read next. What it returns is worth doing on
+    /// other threads meanwhile, in this order: decoding what they need and what the rows after them will, as far
     /// as there is room. Changes no pixel; what cannot be decoded is an error of [`Self::read`].
-    fn enter_row(&self, _row: Rect) {}
+    fn enter_row(&self, _row: Rect) -> Vec<Task<'_>> {
+        Vec::new()
+    }
 
     /// Native block size of the finest band (columns, rows), for an order of tiles that follows the file.
     fn block(&self) -> (usize, usize);

@@ -26,7 +26,7 @@ mod window;
 
 pub use bytes::Bytes;
 pub use cache::{BlockCache, BlockCost, SourceId};
-pub use frames::{FrameInfo, FrameSource, Grid, ReadStats};
+pub use frames::{FrameInfo, FrameSource, Grid, ReadStats, Task};
 pub use info::{BandInfo, GeoTransform, Georef, RasterInfo, SampleType};
 pub use open::{open, open_path, Jp2Decoder, Limits, OpenOptions};
 pub use outlook::{BlockRange, Outlook};

@@ -31,6 +31,17 @@ impl BlockRange {
         self.rows.clone().flat_map(|row| self.columns.clone().map(move |column| (column, row)))
     }
 
+    /// Its uppermost rows.
+    fn upper(&self, rows: usize) -> Self {
+        let Range { start, end } = self.rows;
+        Self { columns: self.columns.clone(), rows: start..end.min(start + rows) }
+    }
+
+    /// Rows of blocks that the next row of tiles adds where one touches these.
+    pub fn rows_after(&self) -> usize {
+        self.rows.len().saturating_sub(1).max(1)
+    }
+
     /// Number of columns that are also columns of another rectangle.
     pub fn shared_columns(&self, other: &BlockRange) -> usize {
         let end = self.columns.end.min(other.columns.end);
@@ -48,8 +59,42 @@ pub struct Outlook {
 }
 
 impl Outlook {
+    /// What a row of tiles is likely to need that comes after one of `range`, a part of the strip: rows of blocks
+    /// below it, or the uppermost of the next strip.
+    pub fn after(&self, range: &BlockRange) -> BlockRange {
+        let rows = range.rows_after();
+        let Range { start, end } = self.strip.rows;
+        let below = range.rows.end.clamp(start, end);
+        match below < end {
+            true => BlockRange { columns: range.columns.clone(), rows: below..end.min(below + rows) },
+            false => self.next.upper(rows),
+        }
+    }
+
     /// Whether a block will be read.
     pub fn expects(&self, column: usize, row: usize) -> bool {
         self.strip.contains(column, row) || self.next.contains(column, row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(columns: Range<usize>, rows: Range<usize>) -> BlockRange {
+        BlockRange { columns, rows }
+    }
+
+    #[test]
+    fn the_rows_below_come_next_and_after_the_last_the_next_strip() {
+        let outlook = Outlook { strip: range(2..5, 0..8), next: range(4..7, 0..8) };
+        assert_eq!(outlook.after(&range(2..5, 0..1)), range(2..5, 1..2));
+        assert_eq!(outlook.after(&range(2..5, 3..6)), range(2..5, 6..8));
+        assert_eq!(outlook.after(&range(2..5, 4..7)), range(2..5, 7..8));
+        assert_eq!(outlook.after(&range(2..5, 5..8)), range(4..7, 0..2));
+        assert_eq!(
+            Outlook { next: BlockRange::default(), ..outlook }.after(&range(2..5, 7..8)).iter().count(),
+            0
+        );
     }
 }

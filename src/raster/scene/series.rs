@@ -13,7 +13,7 @@ use crate::error::{Error, InFile, Result};
 use crate::raster::warp::{Mapping, Resampler, Sampling};
 use crate::raster::{
     BlockCache, BlockCost, BlockRange, BlockSource, FrameInfo, FrameSource, Grid, Outlook, ReadStats,
-    SampleType, SourceId,
+    SampleType, SourceId, Task,
 };
 use crate::tile::Rect;
 
@@ -93,6 +93,21 @@ impl Series {
             blocks * BlockCost::of(source, 0).decoded as u64
         };
         layers.into_iter().map(bytes).sum()
+    }
+
+    /// Decoded bytes, all dates together, of the blocks that the next row of tiles adds: worth decoding while one
+    /// row is read. An upper bound.
+    pub fn row_ahead(&self, strips: &[Rect], height: usize) -> u64 {
+        let bytes = |layer: &Layer| {
+            let blocks = |strip: &Rect| {
+                let rows = 0..self.rows_of_blocks(layer, strip, height);
+                let row = BlockRange { rows, ..self.blocks(layer, strip) };
+                row.columns.len() * row.rows_after()
+            };
+            let blocks = strips.iter().map(blocks).max().unwrap_or(0) as u64;
+            blocks * BlockCost::of(layer.file.source.as_ref(), 0).decoded as u64
+        };
+        self.layers.iter().flatten().map(bytes).sum()
     }
 
     /// Most rows of blocks that a row of tiles touches.
@@ -207,14 +222,14 @@ impl FrameSource for Series {
         self.cache.expect(self.layers.iter().flatten().map(outlook).collect());
     }
 
-    fn enter_row(&self, row: Rect) {
+    fn enter_row(&self, row: Rect) -> Vec<Task<'_>> {
         let layers = self.layers.iter().flatten();
-        let wanted: Vec<(SourceId, &dyn BlockSource, BlockRange)> = layers
+        let now: Vec<(SourceId, &dyn BlockSource, BlockRange)> = layers
             .map(|layer| (layer.file.id, layer.file.source.as_ref(), self.blocks(layer, &row)))
             .filter(|(.., range)| !range.rows.is_empty())
             .collect();
-        wanted.iter().for_each(|(id, _, range)| self.cache.pass(*id, range.rows.start));
-        self.cache.fetch(0, &wanted);
+        now.iter().for_each(|(id, _, range)| self.cache.pass(*id, range.rows.start));
+        self.cache.fetch(0, &now)
     }
 
     fn block(&self) -> (usize, usize) {
