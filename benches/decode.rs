@@ -3,8 +3,9 @@
 //!
 //! `cargo bench --bench decode` times single blocks. With `SWATH_BENCH_SCENE=N` (columns and rows; 10980 is a
 //! whole scene) the demo's true-colour JP2 of that size is made in the target folder once (or with a file of
-//! three bands in that variable, it is taken), and full reads are timed in CPU and wall seconds, interleaved, with as many threads as `RAYON_NUM_THREADS` says (else all):
-//! ours through the stream and block by block, hayro's whole, and OpenJPEG's and GDAL's own programs where
+//! three bands in that variable, it is taken), and full reads are timed in CPU and wall seconds, interleaved,
+//! with as many threads as `RAYON_NUM_THREADS` says (else all): ours through the stream (reading alone, and with
+//! a result blended beside it) and block by block, hayro's whole, and OpenJPEG's and GDAL's own programs where
 //! they are installed. Table: least of `SWATH_BENCH_ROUNDS` (3), and ratios to the fastest full decode.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -137,9 +138,9 @@ impl BlockSink for Nowhere {
     }
 }
 
-/// The image in tiles as `swath upscale` cuts them, from file to network input to output blocks, with a network
-/// of one band that does nothing.
-fn through_stream(path: &Path, tile: usize, decoder: Jp2Decoder) {
+/// The image in tiles as `swath upscale` cuts them, from file to network input, with a network that does nothing;
+/// its result of one band blended to output blocks as well, or none, as of networks that find objects.
+fn through_stream(path: &Path, tile: usize, decoder: Jp2Decoder, blended: bool) {
     let threads = rayon::current_num_threads();
     let series =
         SeriesOptions { bands: vec!["tci".into()], open: options(decoder), ..SeriesOptions::default() };
@@ -158,7 +159,7 @@ fn through_stream(path: &Path, tile: usize, decoder: Jp2Decoder) {
     let spec = StreamSpec {
         grid,
         input: InputLayout { frames: 1, channels: vec![ChannelScale::of(Scaling::BYTES); 3], bright: 217.0 },
-        bands: 1,
+        bands: usize::from(blended),
         block: 512,
         seed: 0,
         batch: 1,
@@ -168,8 +169,9 @@ fn through_stream(path: &Path, tile: usize, decoder: Jp2Decoder) {
         seams: false,
     };
     let layer = Layer { sink: &Nowhere, encoding: Encoding::Numbers { kind: OutputKind::U8, one: 1.0 } };
+    let layers = if blended { vec![layer] } else { Vec::new() };
     let stop = AtomicBool::new(false);
-    stream(&series, &mut net, &[layer], &mut |_| (), &spec, &progress, &stop).unwrap();
+    stream(&series, &mut net, &layers, &mut |_| (), &spec, &progress, &stop).unwrap();
     let stats = series.stats();
     println!(
         "{:<28} {} blocks, {} again, cache at most {} of {} MiB",
@@ -227,11 +229,14 @@ fn scene(side_or_file: &str) {
         work();
         true
     };
-    let stream = "swath, tiles of 256";
-    let contest: [(&str, &dyn Fn() -> bool); 8] = [
-        (stream, &|| always(&|| through_stream(&path, 256, Jp2Decoder::Hayro))),
-        ("swath, tiles of 128", &|| always(&|| through_stream(&path, 128, Jp2Decoder::Hayro))),
-        ("swath on OpenJPEG, 256", &|| always(&|| through_stream(&path, 256, Jp2Decoder::OpenJpeg))),
+    let streamed = |tile, decoder, blended| always(&|| through_stream(&path, tile, decoder, blended));
+    let (ours, c) = (Jp2Decoder::Hayro, Jp2Decoder::OpenJpeg);
+    let contest: [(&str, &dyn Fn() -> bool); 10] = [
+        ("swath, tiles of 256", &|| streamed(256, ours, false)),
+        ("swath, tiles of 128", &|| streamed(128, ours, false)),
+        ("swath, 256, and blended", &|| streamed(256, ours, true)),
+        ("swath on OpenJPEG, 256", &|| streamed(256, c, false)),
+        ("swath on OpenJPEG, blended", &|| streamed(256, c, true)),
         ("hayro, block by block", &|| always(&|| each_block(&*hayro))),
         ("OpenJPEG, block by block", &|| always(&|| each_block(&*openjpeg))),
         ("hayro, whole (1 thread)", &|| always(&|| hayro_whole(&path))),
