@@ -27,6 +27,8 @@ pub enum Kind {
     Usage,
     /// Stopped by the user; the work so far can be resumed.
     Interrupted,
+    /// The work is done and its result is there, but there is reason to doubt it.
+    Doubtful,
 }
 
 /// What failed, in which file, and what helps. Displays as one line.
@@ -57,7 +59,7 @@ impl Error {
 
     constructors! {
         format => Format, unsupported => Unsupported, limit => Limit, shape => Shape,
-        weights => Weights, device => Device, usage => Usage, interrupted => Interrupted,
+        weights => Weights, device => Device, usage => Usage, interrupted => Interrupted, doubtful => Doubtful,
     }
 
     /// A failed system call: `what` says what was being done ("cannot create").

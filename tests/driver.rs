@@ -394,8 +394,8 @@ fn memory_that_is_shared_counts_as_one() {
     assert!(host(&shared).contains("network activations") && host(&shared).contains("pinned"), "{shared}");
 }
 
-/// The demo's weights, with those of the first convolution times a factor.
-fn scaled(folder: &Path, factor: f32) -> PathBuf {
+/// The demo's weights, with those of one convolution times a factor.
+fn scaled(folder: &Path, convolution: &str, factor: f32) -> PathBuf {
     let model =
         LoadedModel::from_bytes(Path::new("demo"), swath::demo::WEIGHTS.to_vec(), ModelOptions::default());
     let model = model.unwrap();
@@ -404,7 +404,7 @@ fn scaled(folder: &Path, factor: f32) -> PathBuf {
         let name = info.name.as_str();
         let mut values = vec![0.0; info.shape.iter().product()];
         model.weights().read(name, &mut values).unwrap();
-        if name == "conv_first.weight" {
+        if name == format!("{convolution}.weight") {
             values.iter_mut().for_each(|v| *v *= factor);
         }
         let start = data.len();
@@ -424,7 +424,7 @@ fn scaled(folder: &Path, factor: f32) -> PathBuf {
 fn tiles_that_overflow_are_computed_again_in_f32() {
     let scene = Scene::new(8);
     let run = |factor, precision: &str| {
-        let model = scaled(scene.folder.path(), factor);
+        let model = scaled(scene.folder.path(), "conv_first", factor);
         scene
             .upscale(
                 "",
@@ -446,4 +446,23 @@ fn tiles_that_overflow_are_computed_again_in_f32() {
     let broken = run(f32::NAN, "f16");
     assert_eq!(broken.status.code(), Some(6), "{broken:?}");
     assert!(text(&broken.stderr).contains("no number, in f32 either"), "{broken:?}");
+}
+
+#[test]
+fn a_tile_that_is_one_value_all_over_in_f32_too_is_told_when_all_is_done() {
+    let scene = Scene::new(8);
+    let model = scaled(scene.folder.path(), "conv_last", 0.0);
+    let run = |more: &[&str]| {
+        let tiles = ["--tile", "8", "--overlap", "0", "--precision", "bf16"];
+        scene.upscale("", &model, "out.tif", &[&tiles[..], more].concat()).0
+    };
+    let told = run(&[]);
+    assert_eq!(told.status.code(), Some(9), "{told:?}");
+    let (out, err) = (text(&told.stdout), text(&told.stderr));
+    assert!(out.contains("1 runs of the network were repeated in f32"), "{out}");
+    assert!(err.contains("x 0..8, y 0..8") && err.contains("--allow-constant"), "{err}");
+    let pixels = scene.pixels("out.tif");
+    assert!(pixels.len() >= 3 * 32 * 32 && pixels[..3].iter().all(|v| *v > 0));
+    assert!(run(&["--allow-constant"]).status.success());
+    assert_eq!(scene.pixels("out.tif"), pixels);
 }

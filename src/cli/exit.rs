@@ -7,7 +7,7 @@ use crate::error::{Error, Kind};
 /// The exit code of an error.
 ///
 /// 2 usage · 3 input file · 4 limit or memory · 5 weights · 6 device · 7 input/output ·
-/// 8 disk full (resumable) · 130 interrupted (resumable).
+/// 8 disk full (resumable) · 9 done, but doubtful · 130 interrupted (resumable).
 pub fn code(error: &Error) -> u8 {
     if error.is_disk_full() {
         return 8;
@@ -19,6 +19,7 @@ pub fn code(error: &Error) -> u8 {
         Kind::Weights => 5,
         Kind::Device => 6,
         Kind::Io => 7,
+        Kind::Doubtful => 9,
         Kind::Interrupted => 130,
     }
 }

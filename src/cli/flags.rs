@@ -145,6 +145,9 @@ pub struct RasterArgs {
     /// Go on from an interrupted run of the same job.
     #[arg(long)]
     pub(super) resume: bool,
+    /// End with exit code 0, not 9, where the network gives one value all over a tile though its input varies.
+    #[arg(long)]
+    pub(super) allow_constant: bool,
 }
 
 /// On what it runs.

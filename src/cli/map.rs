@@ -9,7 +9,7 @@ use super::flags::{
     job_options, InputArgs, RasterArgs, ReadingArgs, RunArgs, SeamArgs, TalkArgs, TilingArgs,
 };
 use super::print::say;
-use super::report::{few_dates, outline, small_tiles, summary};
+use super::report::{few_dates, outline, small_tiles, summary, trusted};
 use crate::engine::LoadedModel;
 use crate::error::Result;
 use crate::models::{Colour, Task};
@@ -107,6 +107,6 @@ impl MapArgs {
             more.iter().try_for_each(|line| say(line))?;
             say(&summary(job, &report))?;
         }
-        Ok(())
+        trusted(&report.stream.constant, self.raster.allow_constant)
     }
 }

@@ -15,8 +15,8 @@ Examples:
   swath regress scenes -m sentinel2_swinb_si_rgb.pth --head dem -o dem.tif
 
 Exit codes: 0 done, 2 usage, 3 input file, 4 limit or --memory, 5 weights,
-6 device, 7 input/output, 8 disk full, 130 interrupted. After all but 2 and 5
-the work done so far can be kept: run again with --resume.";
+6 device, 7 input/output, 8 disk full, 9 done but doubtful, 130 interrupted. After
+all but 2, 5 and 9 the work done so far can be kept: run again with --resume.";
 
 /// Draws a map of numbers of a time series, such as tree cover: a Cloud-Optimized GeoTIFF of floats, or of whole
 /// numbers with their scale.

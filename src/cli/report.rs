@@ -2,7 +2,7 @@
 
 use crate::cli::print::precisions;
 use crate::cli::values::human_bytes;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pipeline::{Job, JobReport};
 use crate::raster::FrameSource;
 
@@ -132,6 +132,28 @@ pub fn summary(job: &Job, report: &JobReport) -> String {
 pub fn repeated(runs: usize) -> Option<String> {
     let what = "runs of the network were repeated in f32: rounding left no numbers, or the same one all over";
     (runs > 0).then(|| format!("{runs} {what}"))
+}
+
+/// Whether the results may be trusted: where tiles came out as one value all over, that must be `allowed`.
+///
+/// # Errors
+/// `Doubtful` where it is not.
+pub fn trusted<T: ToString>(constant: &[T], allowed: bool) -> Result<()> {
+    /// Tiles that are named.
+    const NAMED: usize = 3;
+    if allowed || constant.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = constant.iter().take(NAMED).map(T::to_string).collect();
+    let more = match constant.len() {
+        0..=NAMED => String::new(),
+        all => format!(" and {} more", all - NAMED),
+    };
+    Err(Error::doubtful(format!(
+        "the result is written, but in f32 too the network gives one value all over where its input varies: {}{more}; \
+         look there, and at the weights; --allow-constant takes it as it is",
+        named.join(", ")
+    )))
 }
 
 fn human_time(seconds: f64) -> String {

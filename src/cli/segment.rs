@@ -20,8 +20,8 @@ Examples:
       -o cover.tif --coverage seen.tif
 
 Exit codes: 0 done, 2 usage, 3 input file, 4 limit or --memory, 5 weights,
-6 device, 7 input/output, 8 disk full, 130 interrupted. After all but 2 and 5
-the work done so far can be kept: run again with --resume.";
+6 device, 7 input/output, 8 disk full, 9 done but doubtful, 130 interrupted. After
+all but 2, 5 and 9 the work done so far can be kept: run again with --resume.";
 
 /// Draws a map of classes of a time series: a Cloud-Optimized GeoTIFF of 0 for no data, then class + 1, with colours
 /// and names.

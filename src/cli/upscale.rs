@@ -10,7 +10,7 @@ use super::flags::{job_options, InputArgs, RasterArgs, RunArgs, SeamArgs, TalkAr
 use super::interrupt::stop_flag;
 use super::model::ModelArgs;
 use super::print::say;
-use super::report::{outline, small_tiles, summary};
+use super::report::{outline, small_tiles, summary, trusted};
 use crate::error::Result;
 use crate::pipeline::{upscale, JobOptions, UpscaleOptions};
 
@@ -23,8 +23,8 @@ Examples:
   swath upscale --run-file job.toml --resume
 
 Exit codes: 0 done, 2 usage, 3 input file, 4 limit or --memory, 5 weights,
-6 device, 7 input/output, 8 disk full, 130 interrupted. After all but 2 and 5
-the work done so far can be kept: run again with --resume.";
+6 device, 7 input/output, 8 disk full, 9 done but doubtful, 130 interrupted. After
+all but 2, 5 and 9 the work done so far can be kept: run again with --resume.";
 
 /// Sharpens a Sentinel-2 time series into a georeferenced Cloud-Optimized GeoTIFF (or a PNG).
 #[derive(Debug, ClapArgs)]
@@ -98,5 +98,5 @@ pub fn run(args: &Args) -> Result<()> {
     if !args.talk.quiet {
         say(&summary(&job, &report))?;
     }
-    Ok(())
+    trusted(&report.stream.constant, args.raster.allow_constant)
 }

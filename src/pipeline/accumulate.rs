@@ -11,6 +11,11 @@ use super::scratch::Scratch;
 use super::seam::Borders;
 use crate::error::Result;
 use crate::tile::{Rect, Tile, TileGrid};
+use crate::util::spread;
+
+/// Rows of a block that one thread adds to at a time, and output pixels from which another thread is worth waking.
+const ROWS: usize = 64;
+const PIXELS_OF_THREAD: usize = 1 << 16;
 
 /// Position of an output block: column, row.
 pub type BlockId = (usize, usize);
@@ -85,6 +90,7 @@ pub struct Accumulator<'a> {
     live: usize,
     peak: usize,
     borders: Option<&'a Borders>,
+    threads: usize,
 }
 
 impl<'a> Accumulator<'a> {
@@ -124,6 +130,7 @@ impl<'a> Accumulator<'a> {
             live: 0,
             peak: 0,
             borders: None,
+            threads: 1,
         }
     }
 
@@ -131,6 +138,12 @@ impl<'a> Accumulator<'a> {
     #[must_use]
     pub fn with_borders(self, borders: Option<&'a Borders>) -> Self {
         Self { borders, ..self }
+    }
+
+    /// Adds on up to so many threads; sums are the same bits on any number.
+    #[must_use]
+    pub fn on_threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
     }
 
     /// Bytes of one block under construction.
@@ -153,15 +166,20 @@ impl<'a> Accumulator<'a> {
         let wx = self.grid.x.weights(output.tile.column, spec.scale, spec.blend);
         let wy = self.grid.y.weights(output.tile.row, spec.scale, spec.blend);
         let active = output.tile.active.scale_up(spec.scale as i64);
-        let mut finished = Vec::new();
+        let mut touched = Vec::new();
         for id in blocks_of(&active, self.block) {
-            let Some(mut sums) = self.take(id)? else { continue };
-            if !output.values.is_empty() {
-                add_to_block(&mut sums, &active, output, spec.scale, &wx, &wy);
-                if let Some(borders) = self.borders {
-                    borders.expect(&mut sums, output, &active, [&wx, &wy]);
-                }
+            touched.extend(self.take(id)?);
+        }
+        if !output.values.is_empty() {
+            let adding = Adding { active, output, scale: spec.scale, weights: [&wx, &wy] };
+            let pieces = touched.iter_mut().flat_map(|sums| sums.pieces(&active)).collect();
+            spread(self.threads.min(active.area() / PIXELS_OF_THREAD), pieces, |piece| adding.to(piece));
+            if let Some(borders) = self.borders {
+                touched.iter_mut().for_each(|sums| borders.expect(sums, output, &active, [&wx, &wy]));
             }
+        }
+        let mut finished = Vec::new();
+        for sums in touched {
             finished.extend(self.put_back(sums, sequence, strip)?);
         }
         Ok(finished)
@@ -215,42 +233,73 @@ pub fn blocks_of(rect: &Rect, block: usize) -> impl Iterator<Item = BlockId> {
         .flat_map(move |y| (covered.x0..covered.x1).map(move |x| (x as usize, y as usize)))
 }
 
-fn add_to_block(
-    sums: &mut BlockSums,
-    active: &Rect,
-    output: &TileOutput,
+/// Some rows of a block that a tile covers.
+struct Piece<'a> {
+    /// Output pixels the tile covers of them.
+    part: Rect,
+    /// Output pixels they are.
+    rows: Rect,
+    /// Bands and weights, `[y][x]` over `rows`.
+    planes: Vec<&'a mut [f32]>,
+}
+
+impl BlockSums {
+    /// What `active` covers of the block, a number of rows at a time.
+    fn pieces(&mut self, active: &Rect) -> Vec<Piece<'_>> {
+        let (rect, width) = (self.rect, self.rect.width());
+        let rows_at = |k: usize| {
+            let y0 = rect.y0 + (k * ROWS) as i64;
+            Rect { y0, y1: rect.y1.min(y0 + ROWS as i64), ..rect }
+        };
+        let piece = |k| Piece { part: rows_at(k).intersect(active), rows: rows_at(k), planes: Vec::new() };
+        let mut pieces: Vec<Piece> = (0..rect.height().div_ceil(ROWS)).map(piece).collect();
+        for plane in self.data.chunks_exact_mut(rect.area()) {
+            let parts = plane.chunks_mut(ROWS * width);
+            pieces.iter_mut().zip(parts).for_each(|(piece, part)| piece.planes.push(part));
+        }
+        pieces.retain(|piece| piece.part.area() > 0);
+        pieces
+    }
+}
+
+/// A tile's output and its weights, by columns and by rows of its active part.
+struct Adding<'a> {
+    active: Rect,
+    output: &'a TileOutput<'a>,
     scale: usize,
-    wx: &[f32],
-    wy: &[f32],
-) {
-    let part = sums.rect.intersect(active);
-    let origin = output.tile.input.scale_up(scale as i64);
-    let (plane, block_n) = (origin.area(), sums.rect.area());
-    let columns = part.width();
-    let from_x = (part.x0 - origin.x0) as usize;
-    let to_x = (part.x0 - sums.rect.x0) as usize;
-    let wx = &wx[(part.x0 - active.x0) as usize..][..columns];
-    let inputs = from_x / scale..(from_x + columns).div_ceil(scale);
-    let mut weights = vec![0f32; columns];
-    for y in part.y0..part.y1 {
-        let from_y = (y - origin.y0) as usize;
-        let to = (y - sums.rect.y0) as usize * sums.rect.width() + to_x;
-        let row_weight = wy[(y - active.y0) as usize];
-        weights.iter_mut().zip(wx).for_each(|(w, wx)| *w = wx * row_weight);
-        let valid = &output.valid[from_y / scale * output.tile.input.width()..][inputs.clone()];
-        if valid.contains(&0) {
-            let lacking = (from_x..).zip(&mut weights).filter(|(x, _)| valid[x / scale - inputs.start] == 0);
-            lacking.for_each(|(_, w)| *w = 0.0);
-        }
-        for band in 0..sums.bands {
-            let values = &output.values[band * plane + from_y * origin.width() + from_x..][..columns];
-            let target = &mut sums.data[band * block_n + to..][..columns];
-            for ((t, v), w) in target.iter_mut().zip(values).zip(&weights) {
-                *t += v * w;
+    weights: [&'a [f32]; 2],
+}
+
+impl Adding<'_> {
+    fn to(&self, Piece { part, rows, mut planes }: Piece) {
+        let Self { active, output, scale, weights: [wx, wy] } = *self;
+        let Some((sums, bands)) = planes.split_last_mut() else { return };
+        let origin = output.tile.input.scale_up(scale as i64);
+        let columns = part.width();
+        let from_x = (part.x0 - origin.x0) as usize;
+        let to_x = (part.x0 - rows.x0) as usize;
+        let wx = &wx[(part.x0 - active.x0) as usize..][..columns];
+        let inputs = from_x / scale..(from_x + columns).div_ceil(scale);
+        let mut weights = vec![0f32; columns];
+        for y in part.y0..part.y1 {
+            let from_y = (y - origin.y0) as usize;
+            let to = (y - rows.y0) as usize * rows.width() + to_x;
+            let row_weight = wy[(y - active.y0) as usize];
+            weights.iter_mut().zip(wx).for_each(|(w, wx)| *w = wx * row_weight);
+            let valid = &output.valid[from_y / scale * output.tile.input.width()..][inputs.clone()];
+            if valid.contains(&0) {
+                let lacking =
+                    (from_x..).zip(&mut weights).filter(|(x, _)| valid[x / scale - inputs.start] == 0);
+                lacking.for_each(|(_, w)| *w = 0.0);
             }
+            for (band, target) in bands.iter_mut().enumerate() {
+                let values = &output.values[band * origin.area() + from_y * origin.width() + from_x..];
+                for ((t, v), w) in target[to..][..columns].iter_mut().zip(values).zip(&weights) {
+                    *t += v * w;
+                }
+            }
+            sums[to..][..columns].iter_mut().zip(&weights).for_each(|(t, w)| *t += w);
         }
-        let target = &mut sums.data[sums.bands * block_n + to..][..columns];
-        target.iter_mut().zip(&weights).for_each(|(t, w)| *t += w);
     }
 }
 
@@ -289,5 +338,32 @@ mod tests {
         }
         assert_eq!(seen, 260 * 180);
         assert!(sums.peak_blocks() < 12, "{} of 15 blocks were held at once", sums.peak_blocks());
+    }
+
+    #[test]
+    fn sums_are_the_same_bits_on_any_number_of_threads() {
+        let spec = TileSpec { tile: 300, overlap: 60, align: 1, blend: Blend::Cosine, scale: 2, strip: 600 };
+        let grid = TileGrid::new(700, 500, spec).unwrap();
+        let order: Vec<_> = grid.order().collect();
+        let dir = tempfile::tempdir().unwrap();
+        let blocks = |threads: usize| {
+            let scratch = dir.path().join(threads.to_string());
+            let mut sums = Accumulator::new(&grid, 3, 128, &order, &|_| true, scratch).on_threads(threads);
+            let mut blocks = Vec::new();
+            for (sequence, (strip, tile)) in order.iter().enumerate() {
+                let n = 3 * tile.input.scale_up(2).area();
+                let values: Vec<f32> = (0..n).map(|k| ((k + sequence) * 37 % 1009) as f32 / 7.0).collect();
+                let valid: Vec<u8> = (0..tile.input.area()).map(|k| u8::from(k % 11 != 3)).collect();
+                let output = TileOutput { tile: *tile, values: &values, valid: &valid, dates: &[] };
+                for block in sums.add(sequence, *strip, &output).unwrap() {
+                    blocks.push((block.id, block.data.clone()));
+                    sums.recycle(block);
+                }
+            }
+            blocks
+        };
+        let one = blocks(1);
+        assert_eq!(one.len(), 11 * 8);
+        assert!(one == blocks(3));
     }
 }

@@ -25,6 +25,8 @@ pub struct ChipReport {
     pub grids: usize,
     /// Things to tell the user.
     pub notes: Vec<String>,
+    /// Chips whose result is one value all over though their input varies.
+    pub constant: Vec<String>,
 }
 
 /// One input file and where its result goes.
@@ -79,6 +81,8 @@ pub fn run_chips(job: &ChipJob, net: &mut dyn TileNet, progress: &Progress) -> R
             report.chips += 1;
             progress.add(1);
         }
+        let constant = net.constant().iter().filter_map(|lane| group.get(*lane));
+        report.constant.extend(constant.map(|chip| chip.input.display().to_string()));
     }
     report.grids += stitch.finish(&mut report.notes)?;
     Ok(report)

@@ -340,7 +340,7 @@ impl<'a> Job<'a> {
             true => load(&self.engine, self.model, size, self.depth)?,
             false => loaded,
         };
-        Ok(Guard::of(&self.engine, self.model, size, nets))
+        Ok(Guard::of(&self.engine, self.model, size, nets, self.options.threads))
     }
 
     fn write_choices(&self, path: &Path, known: Vec<Choice>) -> Result<()> {

@@ -39,7 +39,7 @@ pub use choices::write_choices;
 pub use detect::{Detect, DetectOptions, DetectReport, Shape};
 pub use encode::{Classes, Encoding, OutputKind};
 pub use frames::{ChannelScale, InputLayout};
-pub use guard::{Guard, Kept};
+pub use guard::{Guard, Kept, Meaning, Watch};
 pub use heads::choose_head;
 pub use input::Input;
 pub use job::{Demand, Job, JobOptions, JobReport};

@@ -49,6 +49,12 @@ pub trait TileNet {
     fn finish(&mut self) -> Result<&[f32]> {
         self.run()
     }
+
+    /// Tiles of the run that was finished last, by their place in it, whose result is one value all over though their
+    /// input varies.
+    fn constant(&self) -> &[usize] {
+        &[]
+    }
 }
 
 /// One raster that is made of the blended tiles.
@@ -99,6 +105,8 @@ pub struct StreamReport {
     pub seams: SeamReport,
     /// Dates chosen for the tiles of this run.
     pub choices: Vec<Choice>,
+    /// Input pixels of tiles whose result is one value all over though their input varies.
+    pub constant: Vec<Rect>,
 }
 
 struct Shared<'a> {
@@ -301,7 +309,8 @@ fn run_all(
     let spec = shared.spec;
     let wanted = |id: BlockId| shared.wants(id);
     let mut sums = Accumulator::new(&spec.grid, spec.bands, spec.block, tiles, &wanted, spec.scratch.clone())
-        .with_borders(shared.borders.as_ref());
+        .with_borders(shared.borders.as_ref())
+        .on_threads(spec.threads);
     let floats = spec.input.floats(spec.grid.x.tile * spec.grid.y.tile);
     let named = |e: Error, tile: &Tile| e.while_doing(format!("tile {}", tile.input));
     // Groups whose results are awaited.
@@ -332,7 +341,8 @@ fn run_all(
             Some(first) => net.finish().map_err(|e| named(e, &first.tile))?,
             None => &[],
         };
-        report.tiles += with_data.count();
+        let run: Vec<Rect> = with_data.map(|slot| slot.tile.input).collect();
+        report.tiles += run.len();
         recycle.try_iter().for_each(|b| sums.recycle(b));
         let mut lanes = values.chunks_exact((values.len() / spec.batch.max(1)).max(1));
         for slot in group {
@@ -348,6 +358,9 @@ fn run_all(
             // The reader has left when it has no tile left to read.
             let _ = free.send(slot);
             shared.progress.add(1);
+        }
+        if !run.is_empty() {
+            report.constant.extend(net.constant().iter().filter_map(|lane| run.get(*lane)));
         }
     }
     report.peak_blocks = sums.peak_blocks();

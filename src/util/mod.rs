@@ -3,5 +3,7 @@
 pub mod memory_use;
 mod nearest;
 pub mod npy;
+mod spread;
 
 pub use nearest::nearest;
+pub use spread::spread;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Args;
 use crate::cli::print::{precisions, say};
-use crate::cli::report::repeated;
+use crate::cli::report::{repeated, trusted};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::models::InputSize;
@@ -33,7 +33,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<()> {
     let side = net.output_shape().last().copied().unwrap_or(CHIP);
     let progress = Progress::new(args.run.progress(), "chips", chips as u64);
     let job = ChipJob { input: folder, output: &args.output, frames: size.frames, side, batch: size.batch };
-    let mut net = Guard::of(&engine, &model, size, vec![net]);
+    let mut net = Guard::of(&engine, &model, size, vec![net], args.run.threads());
     let report = run_chips(&job, &mut net, &progress)?;
     progress.finish();
     if !args.talk.quiet {
@@ -43,5 +43,5 @@ pub fn run(args: &Args, folder: &Path) -> Result<()> {
         repeated(net.repeated()).map_or(Ok(()), |line| say(&line))?;
         ran.map_or(Ok(()), |ran| say(&ran))?;
     }
-    Ok(())
+    trusted(&report.constant, args.raster.allow_constant)
 }
