@@ -168,7 +168,8 @@ template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
             if (!inside || first + c >= p.c_out) continue;
             const u64 at = ((u64)(first + c) * p.h_out + row) * p.w_out + column;
             v[c] = with_residuals(p, o, block_z(), at, activated(p.epilogue, e[c], sums[c * R::STRIDE]));
-            o.y[block_z() * p.y_batch_stride + at] = v[c];
+            // Where nobody reads y but by its layout, there is none.
+            if (KERNEL != 3 || o.y) o.y[block_z() * p.y_batch_stride + at] = v[c];
         }
         if (KERNEL == 3 && o.x[CONV_UNITS]) {
             const Four words{E::word(v), E::word(v + 2), E::word(v + 4), E::word(v + 6)};

@@ -22,6 +22,8 @@ const CHANNELS: usize = 16;
 const UNIT_BYTES: usize = (WITH_HALO[0] * WITH_HALO[1]) as usize * CHANNELS * 2;
 /// Rows of weights in a product.
 const LEFT: usize = 64;
+/// Bytes of an element of x and y.
+pub(super) const BYTES_OF_ELEMENT: u64 = size_of::<f32>() as u64;
 /// The operand that says where y's units begin; 0 where y is not laid out.
 const UNITS_OF_Y: usize = 5;
 /// Threads of a block: two warpgroups that multiply and a warp that copies.
@@ -170,6 +172,13 @@ fn lay_out(entry: &'static str, p: &Conv2dParams, o: &Operands) -> Result<Launch
     Launch::new(entry, [row, down * u64::from(WITH_HALO[0]), octets], [LAYING, 1, 1], o, p)
 }
 
+/// Whether an entry multiplies what was laid out.
+pub(super) fn multiplies(entry: &str) -> bool {
+    [&BF16_1X1_64, &BF16_3X3_64, &BF16_3X3_32, &F16_1X1_64, &F16_3X3_64, &F16_3X3_32]
+        .iter()
+        .any(|known| known.choose.entry == entry)
+}
+
 /// Whether an entry lays x out.
 pub(super) fn lays_out(entry: &str) -> bool {
     [BF16_UNITS, F16_UNITS].contains(&entry)
@@ -211,13 +220,35 @@ pub(super) fn lay_result_out(launch: &mut Launch, room: usize) -> Result<bool> {
     Ok(true)
 }
 
+/// Whether a launch of a convolution's products lays y out.
+///
+/// # Errors
+/// `Device` when the launch holds other arguments.
+pub(super) fn lays_result_out(launch: &Launch) -> Result<bool> {
+    Ok(multiplies(launch.entry) && arguments(launch)?.0.x[UNITS_OF_Y] != 0)
+}
+
+/// Makes the launch of a convolution's products not store y.
+///
+/// # Errors
+/// `Device` when the launch holds other arguments.
+pub(super) fn leave_result_out(launch: &mut Launch) -> Result<()> {
+    let (mut o, _) = arguments(launch)?;
+    o.y = 0;
+    launch.arguments[..Launch::PARAMS].copy_from_slice(bytemuck::bytes_of(&o));
+    Ok(())
+}
+
 /// Bytes of one stage of all units.
 fn stage_bytes(p: &Conv2dParams) -> usize {
     p.batch as usize * unit_count(p) * UNIT_BYTES
 }
 
 /// The arguments of a launch of either entry.
-fn arguments(launch: &Launch) -> Result<(Operands, Conv2dParams)> {
+///
+/// # Errors
+/// `Device` when the launch holds others.
+pub(super) fn arguments(launch: &Launch) -> Result<(Operands, Conv2dParams)> {
     let (o, p) = launch.arguments.split_at(Launch::PARAMS.min(launch.arguments.len()));
     match (bytemuck::try_pod_read_unaligned(o), bytemuck::try_pod_read_unaligned(p)) {
         (Ok(o), Ok(p)) => Ok((o, p)),

@@ -28,6 +28,7 @@ mod select;
 mod session;
 mod softmax;
 mod table;
+mod unread;
 
 pub use crate::kernel::precision::Precision;
 pub use session::Cuda;

@@ -8,6 +8,7 @@ use super::laid::Laid;
 use super::launch::MAX_OPERANDS;
 use super::load::{launches, Image};
 use super::table;
+use super::unread::leave_out;
 use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
 use crate::plan::{Choice, Device, Kernels, Plan, Pool, Port, Region, Rounding, Session, Slot};
@@ -151,16 +152,19 @@ impl CudaSession {
             outputs: (y, outputs.total),
             ports: (0..plan.outputs.len()).map(|k| outputs.of(k)).collect(),
         };
-        let mut steps = Vec::with_capacity(plan.steps.len());
+        let mut of_steps = Vec::with_capacity(plan.steps.len());
         let mut laid = Laid::new(plan.workspace);
-        for (at, (step, prepared)) in plan.steps.iter().zip(&shared.image.prepared).enumerate() {
+        for (step, prepared) in plan.steps.iter().zip(&shared.image.prepared) {
             let prepared = shared.params.address() + *prepared as u64;
             let mut launches = launches(step, address, prepared, workspace)?;
             laid.shorten(step, &mut launches, address)?;
-            for launch in launches {
-                steps.push(at);
-                job.launches.push((step.label.clone(), launch));
-            }
+            of_steps.push(launches);
+        }
+        leave_out(&plan.steps, &mut of_steps, address)?;
+        let mut steps = Vec::with_capacity(plan.steps.len());
+        for (at, (step, launches)) in plan.steps.iter().zip(of_steps).enumerate() {
+            steps.extend(launches.iter().map(|_| at));
+            job.launches.extend(launches.into_iter().map(|launch| (step.label.clone(), launch)));
         }
         let stream = shared.gpu.stream(job)?;
         Ok(Self { inputs, outputs, steps, stream, _memory: memory, shared })

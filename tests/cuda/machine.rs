@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use ptx_machine::{Entry, Fault, Memory, Module, Report};
 use swath::cuda::gpu::{Gpu, Job, Stream};
-use swath::cuda::launch::Launch;
+use swath::cuda::launch::{Launch, Operands};
 use swath::cuda::modules::MODULES;
 use swath::{Error, Result};
 
@@ -34,6 +34,11 @@ impl Launched {
     pub fn cost(&self) -> u64 {
         let products = self.report.opcodes.iter().filter(|(name, _)| name.starts_with("wgmma.mma"));
         self.report.total() + 500 * products.map(|(_, n)| n).sum::<u64>()
+    }
+
+    /// Where its operands lie.
+    pub fn operands(&self) -> Operands {
+        bytemuck::pod_read_unaligned(&self.arguments[..Launch::PARAMS])
     }
 
     /// What gives another entry away when it is launched instead: a fault or other results.

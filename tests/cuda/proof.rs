@@ -148,4 +148,7 @@ fn channels_are_laid_out_once() {
     let octets = launched.iter().filter(|l| l.entry.contains("units")).map(|l| l.how.grid[2]).sum::<u32>();
     // The first layer's input and result; the growth is laid out by the convolutions it comes from.
     assert_eq!(octets, (16 + 32) / 8);
+    // And is stored by none of them, since nobody else reads it.
+    let unstored = launched.iter().filter(|l| l.entry.contains("wgmma") && l.operands().y == 0).count();
+    assert_eq!(unstored, 4);
 }
