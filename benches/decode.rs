@@ -20,8 +20,7 @@ use rayon::prelude::*;
 use swath::demo::{make, DemoSpec};
 use swath::models::Scaling;
 use swath::pipeline::{
-    stream, ChannelScale, Encoding, InputLayout, Layer, OutputKind, Progress, ProgressMode, StreamSpec,
-    TileNet,
+    stream, Encoding, InputLayout, Layer, OutputKind, Progress, ProgressMode, StreamSpec, TileNet,
 };
 use swath::raster::jp2::encode::{encode, EncodeSpec};
 use swath::raster::scene::{Series, SeriesOptions};
@@ -29,6 +28,7 @@ use swath::raster::{
     open, open_path, Block, BlockSink, BlockSource, Bytes, FrameSource, Jp2Decoder, OpenOptions, Samples,
     Summary,
 };
+use swath::tensor::DType;
 use swath::tile::{Blend, Rect, TileGrid, TileSpec};
 
 /// Waves under noise: lossless coding takes about a third off.
@@ -106,8 +106,8 @@ struct Nothing {
 }
 
 impl TileNet for Nothing {
-    fn input(&mut self) -> &mut [f32] {
-        &mut self.input
+    fn input(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.input)
     }
     fn run(&mut self) -> swath::Result<&[f32]> {
         Ok(&self.output)
@@ -158,7 +158,8 @@ fn through_stream(path: &Path, tile: usize, decoder: Jp2Decoder, blended: bool) 
     let folder = tempfile::tempdir().unwrap();
     let spec = StreamSpec {
         grid,
-        input: InputLayout { frames: 1, channels: vec![ChannelScale::of(Scaling::BYTES); 3], bright: 217.0 },
+        input: InputLayout { frames: 1, channels: vec![Scaling::BYTES.scale(); 3], bright: 217.0 },
+        samples: DType::F32,
         bands: usize::from(blended),
         block: 512,
         seed: 0,

@@ -227,6 +227,33 @@ struct RoiAlignParams {
     u32 reserved;
 };
 
+#define MAX_CHANNELS 16
+
+enum { SAMPLES_U8, SAMPLES_U16 };
+
+struct ChannelScale {
+    f32 zero;
+    f32 gain;
+    f32 least;
+    f32 most;
+};
+
+struct NormaliseParams {
+    u64 planes;
+    u64 plane;
+    u32 channels;
+    u32 samples;
+    ChannelScale scales[MAX_CHANNELS];
+};
+
+struct ToSamplesParams {
+    u64 n;
+    f32 factor;
+    f32 most;
+    u32 samples;
+    u32 reserved;
+};
+
 static_assert(sizeof(AnchorsParams) == 72, "as in src/kernel/boxes.rs");
 static_assert(sizeof(BoxDecodeParams) == 56, "as in src/kernel/boxes.rs");
 static_assert(sizeof(NmsParams) == 24, "as in src/kernel/boxes.rs");
@@ -244,3 +271,5 @@ static_assert(sizeof(MatmulParams) == 48, "as in src/kernel/matmul.rs");
 static_assert(sizeof(ConvTranspose2dParams) == 64, "as in src/kernel/conv_transpose.rs");
 static_assert(sizeof(LayerNormParams) == 24, "as in src/kernel/norm.rs");
 static_assert(sizeof(WindowAttentionParams) == 40, "as in src/kernel/attention.rs");
+static_assert(sizeof(NormaliseParams) == 280, "as in src/kernel/samples.rs");
+static_assert(sizeof(ToSamplesParams) == 24, "as in src/kernel/samples.rs");

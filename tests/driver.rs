@@ -9,10 +9,11 @@ use std::process::{Command, Output};
 use fake_cuda::{Fake, VARIABLE};
 use swath::cuda::driver::Driver;
 use swath::engine::{DevicePick, Engine, LoadedModel, ModelOptions, Precision, Session, Setup};
-use swath::models::InputSize;
+use swath::kernel::samples::ChannelScale;
+use swath::models::{InputSize, SampleInput};
 use swath::raster::cog::{CogOptions, CogSpec, CogWriter};
 use swath::raster::{self, Block, BlockSink, OpenOptions, SampleType, Samples};
-use swath::tensor::TensorStore;
+use swath::tensor::{DType, TensorStore};
 use swath::{Kind, Result};
 
 const CUDA: DevicePick = DevicePick::Cuda(0);
@@ -390,8 +391,37 @@ fn memory_that_is_shared_counts_as_one() {
     };
     let (apart, shared) = (planned(""), planned("integrated"));
     let host = |outline: &str| outline.split("GPU memory").next().unwrap().to_string();
+    assert!(apart.contains("input    u8 samples, made numbers by the device"), "{apart}");
     assert!(!host(&apart).contains("network activations") && host(&apart).contains("pinned"), "{apart}");
     assert!(host(&shared).contains("network activations") && host(&shared).contains("pinned"), "{shared}");
+}
+
+/// Samples cross to the device; what it makes of them is what the host would have given it.
+#[test]
+fn a_network_given_samples_computes_the_same_bits() {
+    let fake = Fake::start("").unwrap();
+    let model = model();
+    let size = size(&model);
+    let scale = ChannelScale { zero: 3.0, gain: 1.0 / 255.0, least: 0.0, most: 0.75 };
+    for (samples, most) in [(DType::U8, 256), (DType::U16, 65_536)] {
+        let of = SampleInput { samples, channels: vec![scale; model.network().input().channels] };
+        let raw: Vec<f32> = (0..numel(&model, size)).map(|k| (k * 101 % most) as f32).collect();
+        let numbers: Vec<f32> = raw.iter().map(|v| scale.apply(*v)).collect();
+        for pick in [CUDA, DevicePick::Cpu, DevicePick::Reference] {
+            let engine = |samples| Engine::new(pick, 1).unwrap().reading(samples);
+            let mut plain = engine(None).compile(&model, size, &[], None).unwrap();
+            let mut given = engine(Some(of.clone())).compile(&model, size, &[], None).unwrap();
+            assert_eq!(given.input_bytes().len(), raw.len() * samples.size());
+            samples.store(&raw, given.input_bytes());
+            given.compute().unwrap();
+            assert_eq!(given.output(), plain.run(&numbers).unwrap(), "{pick:?} {samples}");
+        }
+    }
+    assert_clean(&fake);
+}
+
+fn numel(model: &LoadedModel, size: InputSize) -> usize {
+    model.network().input().dims(size.batch, size.frames, size.height, size.width).iter().product()
 }
 
 /// The demo's weights, with those of one convolution times a factor.

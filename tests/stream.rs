@@ -14,6 +14,7 @@ use swath::pipeline::{
 use swath::raster::{
     self, Block, BlockSink, FrameInfo, FrameSource, Grid, ReadStats, SampleType, Samples, Summary,
 };
+use swath::tensor::DType;
 use swath::tile::{Blend, Rect, TileGrid, TileSpec};
 use swath::{Error, Kind, Result};
 
@@ -99,8 +100,8 @@ struct Box3 {
 }
 
 impl TileNet for Box3 {
-    fn input(&mut self) -> &mut [f32] {
-        &mut self.input
+    fn input(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.input)
     }
 
     fn run(&mut self) -> Result<&[f32]> {
@@ -176,6 +177,7 @@ fn spec(source: &Source, tile: usize, overlap: usize, blend: Blend, dir: &std::p
             channels: vec![ChannelScale { zero: 0.0, gain: 0.01, least: 0.0, most: 10.0 }],
             bright: 1e9,
         },
+        samples: DType::F32,
         bands: 1,
         block: BLOCK,
         seed: 1,

@@ -5,6 +5,7 @@ use crate::cli::values::human_bytes;
 use crate::error::{Error, Result};
 use crate::pipeline::{Job, JobReport};
 use crate::raster::FrameSource;
+use crate::tensor::DType;
 
 /// What the job will do, for `--dry-run` and `--verbose`.
 ///
@@ -43,6 +44,9 @@ pub fn outline(job: &Job, timed: bool) -> Result<String> {
     );
     if let Some(ran) = precisions(job.options().precision, job.precisions()) {
         let _ = writeln!(out, "network  {ran}");
+    }
+    if job.samples() != DType::F32 {
+        let _ = writeln!(out, "input    {} samples, made numbers by the device", job.samples());
     }
     let _ = writeln!(out, "memory\n{}", job.budget());
     if let Some(gpu) = job.gpu_budget() {

@@ -12,7 +12,7 @@ use super::isa::Isa;
 use super::matmul::PackedMatmul;
 use super::pool::Pool;
 use super::resize::{self, ResizeTables};
-use super::{boxes, map, norm, pooling, reduce, roi_align, select};
+use super::{boxes, map, norm, pooling, reduce, roi_align, samples, select};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::levels::MOST_TERMS;
 use crate::kernel::precision::Precision;
@@ -117,6 +117,8 @@ const IMPLS: &[Impl] = &[
     Impl::always("box_decode_fwd", "box_decode_fwd_f32__plain"),
     Impl::always("nms_fwd", "nms_fwd_f32__greedy"),
     Impl::always("roi_align_fwd", "roi_align_fwd_f32__placed"),
+    Impl::always("normalise_fwd", "normalise_fwd_f32__plain"),
+    Impl::always("to_samples_fwd", "to_samples_fwd_f32__plain"),
 ];
 
 fn conv_takes_bytes(p: &Conv2dParams) -> bool {
@@ -227,6 +229,8 @@ pub(super) unsafe fn run(
             (Kernel::Nms(p), _) => boxes::nms(p, args, scratch)?,
             (Kernel::RoiAlign(p), _) => roi_align::run(p, args, scratch, pool)?,
             (Kernel::LayerNorm(p), _) => norm::run(p, args, pool)?,
+            (Kernel::Normalise(p), _) => samples::normalise(p, args, pool)?,
+            (Kernel::ToSamples(p), _) => samples::to_samples(p, args, pool)?,
             (Kernel::WindowAttention(p), Prepared::Attention(bias)) => {
                 attention::run(p, bias, args, scratch, pool)?;
             }

@@ -19,6 +19,7 @@ mod pooling;
 mod reduce;
 mod resize;
 mod roi_align;
+mod samples;
 mod scales;
 mod select;
 mod session;

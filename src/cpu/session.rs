@@ -12,7 +12,7 @@ use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
 use crate::memory::Arena;
 use crate::plan::{Choice, Device, Kernels, Plan, Region, Rounding, Session, Slot, Step};
-use crate::tensor::TensorStore;
+use crate::tensor::{DType, TensorStore};
 use crate::Result;
 
 /// The CPU with a fixed number of threads.
@@ -101,7 +101,7 @@ impl CpuSession {
         let plan = &shared.plan;
         let arena = |len| Arena::touched_by(len, |parts, zero| shared.pool.run(parts, zero));
         let ports = |ports: &[crate::plan::Port]| -> Result<Vec<Arena>> {
-            ports.iter().map(|p| arena(p.shape.numel())).collect()
+            ports.iter().map(|p| arena(p.bytes().div_ceil(size_of::<f32>()))).collect()
         };
         Ok(Self {
             arena: arena(plan.arena)?,
@@ -164,8 +164,9 @@ impl Session for CpuSession {
         Ok(Box::new(Self::new(self.shared.clone())?))
     }
 
-    fn input(&mut self, index: usize) -> &mut [f32] {
-        self.inputs[index].as_mut_slice()
+    fn input_bytes(&mut self, index: usize) -> &mut [u8] {
+        let bytes = self.plan().inputs[index].bytes();
+        &mut bytemuck::cast_slice_mut(self.inputs[index].as_mut_slice())[..bytes]
     }
 
     fn run(&mut self) -> Result<()> {
@@ -174,9 +175,10 @@ impl Session for CpuSession {
 
     fn watch(&mut self, seen: &mut dyn FnMut(&Plan, &Step, &[f32])) -> Result<()> {
         let show = |plan: &Plan, step: &Step, x: *const f32| {
-            let span = if step.operands.is_empty() { 0 } else { step.kernel.x_span(0) };
+            let shown = !step.operands.is_empty() && step.kernel.x_dtype() == DType::F32;
+            let span = if shown { step.kernel.x_span(0) } else { 0 };
             if span > 0 {
-                // SAFETY: `Plan::check` holds the operand within its region; nobody writes it meanwhile.
+                // SAFETY: `Plan::check` holds the operand, which is f32, within its region; nobody writes it meanwhile.
                 seen(plan, step, unsafe { std::slice::from_raw_parts(x, span) });
             }
         };
@@ -195,8 +197,9 @@ impl Session for CpuSession {
         Ok(took)
     }
 
-    fn output(&self, index: usize) -> &[f32] {
+    fn output_bytes(&self, index: usize) -> &[u8] {
         // SAFETY: outputs are written in `run` only, which borrows the session exclusively.
-        unsafe { self.outputs[index].as_slice() }
+        let words = unsafe { self.outputs[index].as_slice() };
+        &bytemuck::cast_slice(words)[..self.plan().outputs[index].bytes()]
     }
 }

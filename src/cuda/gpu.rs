@@ -59,18 +59,18 @@ pub trait Gpu: Send + Sync {
 pub struct Job {
     /// Launches, each with a label that says for whom.
     pub launches: Vec<(String, Launch)>,
-    /// Address and number of f32 elements of the inputs.
+    /// Address and bytes of the inputs.
     pub inputs: (u64, usize),
-    /// Address and number of f32 elements of the outputs.
+    /// Address and bytes of the outputs.
     pub outputs: (u64, usize),
-    /// The parts of the outputs that hold something; gaps between them are never written.
+    /// The bytes of the outputs that hold something; gaps between them are never written.
     pub ports: Vec<Range<usize>>,
 }
 
 /// Runs one job; owns the host's side of its inputs and outputs.
 pub trait Stream: Send {
-    /// All inputs, to be filled before a run.
-    fn inputs(&mut self) -> &mut [f32];
+    /// All inputs, to be filled before a run; they begin where an f32 may.
+    fn inputs(&mut self) -> &mut [u8];
 
     /// Starts a run.
     ///
@@ -92,8 +92,8 @@ pub trait Stream: Send {
         Ok(Vec::new())
     }
 
-    /// All outputs of the last run.
-    fn outputs(&self) -> &[f32];
+    /// All outputs of the last run; they begin where an f32 may.
+    fn outputs(&self) -> &[u8];
 }
 
 /// Device memory that is given back when dropped.

@@ -24,6 +24,7 @@ mod pool;
 mod reduce;
 mod resize;
 mod roi_align;
+mod samples;
 mod select;
 mod session;
 mod softmax;

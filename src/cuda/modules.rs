@@ -42,7 +42,7 @@ macro_rules! modules {
 }
 
 modules! {
-    "sm72": "attention" "blur" "boxes" "conv" "conv_transpose" "layer_norm" "map" "matmul" "pool" "reduce" "resize" "roi_align" "select" "softmax";
+    "sm72": "attention" "blur" "boxes" "conv" "conv_transpose" "layer_norm" "map" "matmul" "pool" "reduce" "resize" "roi_align" "samples" "select" "softmax";
     "sm80": "conv";
     "sm90a": "conv";
 }

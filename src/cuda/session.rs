@@ -15,8 +15,8 @@ use crate::plan::{Choice, Device, Kernels, Plan, Pool, Port, Region, Rounding, S
 use crate::tensor::TensorStore;
 use crate::Result;
 
-/// Elements that inputs and outputs are aligned to.
-const ALIGNMENT: usize = 64;
+/// Bytes that inputs and outputs are aligned to.
+const ALIGNMENT: usize = 256;
 
 /// A machine that executes the program's PTX, as a device.
 pub struct Cuda {
@@ -104,7 +104,7 @@ struct CudaSession {
     _memory: [Memory; 4],
 }
 
-/// Where ports lie in the memory they share, in elements.
+/// Where ports lie in the memory they share, in bytes.
 struct Places {
     starts: Vec<usize>,
     lens: Vec<usize>,
@@ -116,8 +116,8 @@ impl Places {
         let mut places = Self { starts: Vec::new(), lens: Vec::new(), total: 0 };
         for port in ports {
             places.starts.push(places.total);
-            places.lens.push(port.shape.numel());
-            places.total += port.shape.numel().next_multiple_of(ALIGNMENT);
+            places.lens.push(port.bytes());
+            places.total += port.bytes().next_multiple_of(ALIGNMENT);
         }
         places
     }
@@ -132,19 +132,19 @@ impl CudaSession {
         const ELEMENT: usize = std::mem::size_of::<f32>();
         let plan = &shared.plan;
         let (inputs, outputs) = (Places::new(&plan.inputs), Places::new(&plan.outputs));
-        let sizes = [plan.arena, plan.workspace, inputs.total, outputs.total];
-        let [arena, workspace, x, y] = sizes.map(|elements| Memory::new(&shared.gpu, elements * ELEMENT));
+        let sizes = [plan.arena * ELEMENT, plan.workspace * ELEMENT, inputs.total, outputs.total];
+        let [arena, workspace, x, y] = sizes.map(|bytes| Memory::new(&shared.gpu, bytes));
         let memory = [arena?, workspace?, x?, y?];
         let [arena, workspace, x, y] = [0, 1, 2, 3].map(|k| memory[k].address());
-        let bytes = |elements: usize| (elements * ELEMENT) as u64;
         let address = |slot: Slot| {
             let start = match slot.region {
                 Region::Arena => arena,
                 Region::Const(k) => shared.params.address() + shared.image.constants[k].unwrap_or(0) as u64,
-                Region::Input(k) => x + bytes(inputs.starts[k]),
-                Region::Output(k) => y + bytes(outputs.starts[k]),
+                Region::Input(k) => x + inputs.starts[k] as u64,
+                Region::Output(k) => y + outputs.starts[k] as u64,
             };
-            start + bytes(slot.offset)
+            // What is not f32 is an operand from its first element on.
+            start + (slot.offset * ELEMENT) as u64
         };
         let mut job = Job {
             launches: Vec::with_capacity(plan.steps.len()),
@@ -180,7 +180,7 @@ impl Session for CudaSession {
         Ok(Box::new(Self::new(self.shared.clone())?))
     }
 
-    fn input(&mut self, index: usize) -> &mut [f32] {
+    fn input_bytes(&mut self, index: usize) -> &mut [u8] {
         &mut self.stream.inputs()[self.inputs.of(index)]
     }
 
@@ -201,7 +201,7 @@ impl Session for CudaSession {
         Ok(seconds)
     }
 
-    fn output(&self, index: usize) -> &[f32] {
+    fn output_bytes(&self, index: usize) -> &[u8] {
         &self.stream.outputs()[self.outputs.of(index)]
     }
 }

@@ -4,7 +4,7 @@ use super::launch::{Launch, Operands};
 use super::modules::Set;
 use super::{
     attention, blur, boxes, conv, conv_matrix, conv_transpose, conv_warpgroup, layer_norm, map, matmul, pool,
-    reduce, resize, roi_align, select, softmax,
+    reduce, resize, roi_align, samples, select, softmax,
 };
 use crate::kernel::precision::Precision;
 use crate::kernel::registry::{self, Impl};
@@ -90,6 +90,8 @@ const ENTRIES: &[Entry] = &[
     select::TOP_K,
     select::GATHER,
     roi_align::THREADS,
+    samples::NORMALISE,
+    samples::TO_SAMPLES,
 ];
 
 /// Names of all implementations, for tests that must reach each.

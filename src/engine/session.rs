@@ -8,15 +8,16 @@ use super::proof::{prove, Proof};
 use crate::error::{Error, InFile, Result};
 use crate::kernel::levels::Calibration;
 use crate::kernel::precision::Precision;
-use crate::models::{graph, InputSize, OUTPUT};
+use crate::models::{graph_of, InputSize, SampleInput, OUTPUT};
 use crate::passes;
 use crate::plan::{self, Device, Memory, Plan, Pool, Step};
-use crate::tensor::Shape;
+use crate::tensor::{DType, Shape};
 
 /// A device, ready to compile networks for.
 pub struct Engine {
     device: Box<dyn Device>,
     setup: Setup,
+    samples: Option<SampleInput>,
 }
 
 /// A compiled network with its memory. Runs allocate nothing.
@@ -39,12 +40,24 @@ impl Engine {
     /// # Errors
     /// `Device` when it cannot be had; never another device than the one asked for.
     pub fn open(setup: Setup) -> Result<Self> {
-        Ok(Self { device: setup.open()?, setup })
+        Ok(Self { device: setup.open()?, setup, samples: None })
+    }
+
+    /// The same, but the networks it compiles are given samples, where some are said; see
+    /// [`Session::input_bytes`].
+    #[must_use]
+    pub fn reading(self, samples: Option<SampleInput>) -> Self {
+        Self { samples, ..self }
     }
 
     /// How it was opened.
     pub fn setup(&self) -> Setup {
         self.setup
+    }
+
+    /// What networks that it compiles are given: f32, or samples.
+    pub fn samples(&self) -> DType {
+        self.samples.as_ref().map_or(DType::F32, |of| of.samples)
     }
 
     /// Name of the device.
@@ -63,7 +76,7 @@ impl Engine {
     /// The same device without rounding, where it rounds factors and results might not survive that.
     pub fn unrounded(&self) -> Option<Self> {
         let setup = Setup { precision: Precision::F32, ..self.setup };
-        self.device.unrounded().map(|device| Self { device, setup })
+        self.device.unrounded().map(|device| Self { device, setup, samples: self.samples.clone() })
     }
 
     /// Runs the device's kernels whose names hold `pattern` on small cases and compares them with the reference.
@@ -80,7 +93,7 @@ impl Engine {
     /// # Errors
     /// `Shape` or `Limit` for a size the network cannot take, `Usage` for a tap that does not exist.
     pub fn plan(&self, model: &LoadedModel, size: InputSize, taps: &[String]) -> Result<Arc<Plan>> {
-        let mut graph = graph(model.network(), size)?;
+        let mut graph = graph_of(model.network(), size, self.samples.as_ref())?;
         for tap in taps {
             graph.tap(tap)?;
         }
@@ -161,9 +174,14 @@ impl Session {
         self.plan().outputs[self.output].shape
     }
 
-    /// Memory of the input, row-major, to be filled before [`Session::compute`].
+    /// Memory of an f32 input, row-major, to be filled before [`Session::compute`].
     pub fn input(&mut self) -> &mut [f32] {
         self.inner.input(0)
+    }
+
+    /// The same, whatever the type of its elements.
+    pub fn input_bytes(&mut self) -> &mut [u8] {
+        self.inner.input_bytes(0)
     }
 
     /// Runs on what lies in [`Session::input`].

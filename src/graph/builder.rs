@@ -7,7 +7,7 @@ use std::panic::Location;
 use super::var::Var;
 use super::{Graph, Node, Role, Value, ValueId};
 use crate::ops::Op;
-use crate::tensor::{Shape, TensorSpec};
+use crate::tensor::{DType, Shape, TensorSpec};
 use crate::{Error, Result};
 
 /// What the graph is built for. Read only by layers that behave differently.
@@ -63,6 +63,16 @@ impl Builder {
         let var = self.declare(name.to_string(), Role::Input, dims, at);
         if let Some(id) = var.id {
             self.state.borrow_mut().graph.inputs.push(id);
+        }
+        var
+    }
+
+    /// The same of samples, which [`Var::normalise`] alone reads.
+    #[track_caller]
+    pub fn input_of_samples(&self, name: &str, dims: &[usize], dtype: DType) -> Var<'_> {
+        let var = self.input(name, dims);
+        if let Some(id) = var.id {
+            self.state.borrow_mut().graph.values[id.index()].spec.dtype = dtype;
         }
         var
     }
@@ -223,7 +233,13 @@ impl State {
         if self.error.is_some() {
             return None;
         }
-        match op.infer(&self.graph.specs(&ins)) {
+        let specs = self.graph.specs(&ins);
+        let samples = specs.iter().find(|spec| spec.dtype != DType::F32);
+        let inferred = match samples.filter(|_| !matches!(op, Op::Normalise(_))) {
+            Some(spec) => Err(Error::shape(format!("f32 wanted, {} given", spec.dtype))),
+            None => op.infer(&specs),
+        };
+        match inferred {
             Err(error) => self.fail(op.name(), &ins, at, error),
             Ok(spec) => {
                 let out = self.graph.push_value(spec);

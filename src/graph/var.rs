@@ -7,13 +7,14 @@ use super::builder::{Builder, Mode};
 use super::ValueId;
 use crate::kernel::reduce::ReduceMode;
 use crate::kernel::resize::ResizeMode;
+use crate::kernel::samples::ChannelScale;
 use crate::ops::{
     Activate, Activation, Add, BatchNorm, Bias, Blur, BoxDecode, Concat, Conv2d, ConvTranspose2d,
-    Convolution, Epilogue, Gather, LayerNorm, Linear, Maximum, Mul, Nms, Op, PadAxis, Permute, PixelShuffle,
-    PixelUnshuffle, Pool, Pool2d, Prelu, Reduce, Reshape, Resize, RoiAlign, Scale, Slice, Softmax, TopK,
-    TransposedConvolution, WindowAttention,
+    Convolution, Epilogue, Gather, LayerNorm, Linear, Maximum, Mul, Nms, Normalise, Op, PadAxis, Permute,
+    PixelShuffle, PixelUnshuffle, Pool, Pool2d, Prelu, Reduce, Reshape, Resize, RoiAlign, Scale, Slice,
+    Softmax, ToSamples, TopK, TransposedConvolution, WindowAttention,
 };
-use crate::tensor::Shape;
+use crate::tensor::{DType, Shape};
 use crate::Error;
 
 /// A tensor of the graph being built. Cheap to copy; after a mistake, void and inert.
@@ -327,5 +328,22 @@ impl<'b> Var<'b> {
     #[track_caller]
     pub fn roi_align(self, maps: &[Var<'b>], align: RoiAlign) -> Var<'b> {
         self.apply(align, maps)
+    }
+
+    /// Raw samples (…, rows, columns) as a network's numbers, by one scale a channel; see [`Normalise`].
+    #[track_caller]
+    pub fn normalise(self, channels: &[ChannelScale]) -> Var<'b> {
+        let at = Location::caller();
+        let dtype = self.id.map_or(DType::U8, |id| self.b.spec(id).dtype);
+        match Normalise::new(dtype, channels) {
+            Ok(op) => self.b.push(op.into(), &[self], at),
+            Err(error) => self.b.refuse("normalise", &[self], at, error),
+        }
+    }
+
+    /// Numbers times a factor rounded to samples, which only an output can be; see [`ToSamples`].
+    #[track_caller]
+    pub fn to_samples(self, samples: DType, factor: f32) -> Var<'b> {
+        self.apply(ToSamples { samples, factor }, &[])
     }
 }

@@ -18,6 +18,7 @@ pub mod reduce;
 pub mod registry;
 pub mod resize;
 pub mod roi_align;
+pub mod samples;
 pub mod select;
 
 use attention::WindowAttentionParams;
@@ -32,7 +33,10 @@ use pool::PoolParams;
 use reduce::AxisParams;
 use resize::ResizeParams;
 use roi_align::RoiAlignParams;
+use samples::{NormaliseParams, ToSamplesParams};
 use select::{GatherParams, TopKParams};
+
+use crate::tensor::DType;
 
 /// One kernel call without its operands: a contract and its parameters.
 // A plan holds a few hundred of these; boxes would cost `Copy` and save nothing.
@@ -73,6 +77,10 @@ pub enum Kernel {
     Nms(NmsParams),
     /// Boxes pooled out of maps; operands rows, maps.
     RoiAlign(RoiAlignParams),
+    /// Raw samples normalised; operand x.
+    Normalise(NormaliseParams),
+    /// Numbers rounded to samples; operand x.
+    ToSamples(ToSamplesParams),
 }
 
 /// How far an implementation may be from the exact result.
@@ -111,6 +119,8 @@ impl Kernel {
         "box_decode_fwd",
         "nms_fwd",
         "roi_align_fwd",
+        "normalise_fwd",
+        "to_samples_fwd",
     ];
 
     /// Name of the contract.
@@ -133,6 +143,8 @@ impl Kernel {
             Kernel::BoxDecode(_) => 14,
             Kernel::Nms(_) => 15,
             Kernel::RoiAlign(_) => 16,
+            Kernel::Normalise(_) => 17,
+            Kernel::ToSamples(_) => 18,
         }]
     }
 
@@ -166,7 +178,9 @@ impl Kernel {
             | Kernel::Anchors(_)
             | Kernel::TopK(_)
             | Kernel::Gather(_)
-            | Kernel::Nms(_) => Accuracy::Exact,
+            | Kernel::Nms(_)
+            | Kernel::Normalise(_)
+            | Kernel::ToSamples(_) => Accuracy::Exact,
         }
     }
 
@@ -237,6 +251,8 @@ impl Kernel {
                 None => p.batch as usize * p.rois as usize * boxes::ROW,
                 Some(level) => p.map_len(level),
             },
+            Kernel::Normalise(p) => (p.planes * p.plane) as usize,
+            Kernel::ToSamples(p) => p.n as usize,
         }
     }
 
@@ -265,6 +281,23 @@ impl Kernel {
                 let bins = p.size as usize * p.size as usize;
                 p.batch as usize * p.rois as usize * p.channels as usize * bins
             }
+            Kernel::Normalise(_) | Kernel::ToSamples(_) => self.x_span(0),
+        }
+    }
+
+    /// Element type of the operands.
+    pub fn x_dtype(&self) -> DType {
+        match self {
+            Kernel::Normalise(p) => p.dtype().unwrap_or(DType::F32),
+            _ => DType::F32,
+        }
+    }
+
+    /// Element type of the result.
+    pub fn y_dtype(&self) -> DType {
+        match self {
+            Kernel::ToSamples(p) => p.dtype().unwrap_or(DType::F32),
+            _ => DType::F32,
         }
     }
 

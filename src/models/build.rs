@@ -4,6 +4,8 @@ use super::family::{Network, Outputs};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Mode, Var};
 use crate::kernel::boxes::NO_BOX;
+use crate::kernel::samples::{ChannelScale, MAX_CHANNELS};
+use crate::tensor::DType;
 
 /// Largest batch, number of frames and side of an input.
 const MAX_BATCH: usize = 1 << 16;
@@ -51,15 +53,51 @@ pub struct InputSize {
     pub width: usize,
 }
 
+/// Samples of files as a network's input: the graph begins with what makes numbers of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleInput {
+    /// Their type.
+    pub samples: DType,
+    /// How a frame's channels become the network's.
+    pub channels: Vec<ChannelScale>,
+}
+
+impl SampleInput {
+    /// Samples that can stand for numbers: where no frame has a pixel, the network's 0 does, which must be a sample of
+    /// each channel.
+    pub fn new(samples: DType, channels: &[ChannelScale]) -> Option<Self> {
+        let mut back = [0; 4];
+        let is_sample = |zero: f32| {
+            let bytes = &mut back[..samples.size()];
+            samples.store(&[zero], bytes);
+            samples.load(bytes).eq([zero])
+        };
+        let possible = channels.len() <= MAX_CHANNELS && channels.iter().map(|c| c.zero).all(is_sample);
+        possible.then(|| Self { samples, channels: channels.to_vec() })
+    }
+}
+
 /// The graph of a network for inputs of one size: input [`INPUT`], output [`OUTPUT`] where there is one.
 ///
 /// # Errors
 /// `Shape` for a size the network cannot take, `Limit` for one over all bounds.
 pub fn graph(network: &dyn Network, size: InputSize) -> Result<Graph> {
+    graph_of(network, size, None)
+}
+
+/// The same, of samples where they are given.
+///
+/// # Errors
+/// As [`graph`].
+pub fn graph_of(network: &dyn Network, size: InputSize, samples: Option<&SampleInput>) -> Result<Graph> {
     check(network, size)?;
     let b = Builder::new(Mode::Infer);
     let dims = network.input().dims(size.batch, size.frames, size.height, size.width);
-    for (name, y) in network.build(&b, b.input(INPUT, &dims)) {
+    let x = match samples {
+        None => b.input(INPUT, &dims),
+        Some(of) => b.input_of_samples(INPUT, &dims, of.samples).normalise(&of.channels),
+    };
+    for (name, y) in network.build(&b, x) {
         b.output(&name, y);
     }
     b.finish()

@@ -15,10 +15,11 @@ mod srcnn;
 mod swin;
 mod worldstrat;
 
+pub use crate::kernel::samples::{rounded, ChannelScale};
 pub use bands::Stack;
 pub use build::{
-    graph, smallest_graph, InputSize, DETECTIONS, DETECTION_ROW, INPUT, MASKS, MASK_SIDE, MAX_DETECTIONS,
-    NO_OBJECT, OUTPUT,
+    graph, graph_of, smallest_graph, InputSize, SampleInput, DETECTIONS, DETECTION_ROW, INPUT, MASKS,
+    MASK_SIDE, MAX_DETECTIONS, NO_OBJECT, OUTPUT,
 };
 pub use family::{family, recognise, Alias, Configure, Family, Network, Outputs, FAMILIES};
 pub use highresnet::HighResNet;

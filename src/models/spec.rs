@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use crate::kernel::samples::ChannelScale;
+
 /// How pixels become network input: `(v - zero) / divisor`, clipped to 0..1 where `clip` is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scaling {
@@ -14,6 +16,12 @@ pub struct Scaling {
 }
 
 impl Scaling {
+    /// The same as kernels compute it.
+    pub fn scale(self) -> ChannelScale {
+        let (least, most) = if self.clip { (0.0, 1.0) } else { (f32::NEG_INFINITY, f32::INFINITY) };
+        ChannelScale { zero: self.zero, gain: 1.0 / self.divisor, least, most }
+    }
+
     /// That of 8-bit samples, whatever the band: networks of this kind keep their images in bytes that are
     /// divided by 255.
     pub const BYTES: Self = Self { zero: 0.0, divisor: 255.0, clip: false };

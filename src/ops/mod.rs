@@ -18,6 +18,7 @@ mod reach;
 mod reduce;
 mod resize;
 mod roi_align;
+mod samples;
 mod select;
 mod softmax;
 mod view;
@@ -37,6 +38,7 @@ pub use reach::{AxisReach, Reach};
 pub use reduce::Reduce;
 pub use resize::{Blur, Resize};
 pub use roi_align::RoiAlign;
+pub use samples::{Normalise, ToSamples};
 pub use select::{Gather, TopK};
 pub use softmax::Softmax;
 pub use view::{Permute, PixelShuffle, PixelUnshuffle, Reshape, Slice};
@@ -195,7 +197,7 @@ ops! {
     Convolution, Bias, Activate, Prelu, Add, Mul, Maximum, Scale, Concat, PadAxis, Slice, Reshape, Permute,
     PixelShuffle, PixelUnshuffle, Resize, Blur, BatchNorm, NormScale, NormShift, Affine, Pool, Reduce,
     Softmax, Linear, LayerNorm, WindowAttention, TransposedConvolution, Anchors, TopK,
-    Gather, BoxDecode, Nms, RoiAlign,
+    Gather, BoxDecode, Nms, RoiAlign, Normalise, ToSamples,
 }
 
 /// The inputs as an array of exactly `N`.

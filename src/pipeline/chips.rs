@@ -65,7 +65,8 @@ pub fn run_chips(job: &ChipJob, net: &mut dyn TileNet, progress: &Progress) -> R
     let mut stitch = Stitch::new(side);
     for group in jobs.chunks(batch) {
         let mut firsts = Vec::with_capacity(group.len());
-        for (job, x) in group.iter().zip(net.input().chunks_exact_mut(frames * CHANNELS * area)) {
+        let input: &mut [f32] = bytemuck::cast_slice_mut(net.input());
+        for (job, x) in group.iter().zip(input.chunks_exact_mut(frames * CHANNELS * area)) {
             let dates = read_dates(&job.input)?;
             let chosen = choose(&dates, frames).in_file(&job.input)?;
             for (date, x) in chosen.iter().zip(x.chunks_exact_mut(CHANNELS * area)) {

@@ -23,7 +23,7 @@ pub fn write_choices(
     let area = spec.grid.x.tile * spec.grid.y.tile;
     let mut known: HashMap<(usize, usize), Vec<usize>> = known.into_iter().collect();
     let mut reader = Reader::new(source, &spec.input, area, spec.seed, spec.threads);
-    let mut slot = Slot::new(&spec.input, area);
+    let mut slot = Slot::new(&spec.input, area, spec.samples);
     for (_, tile) in spec.grid.order() {
         if let std::collections::hash_map::Entry::Vacant(entry) = known.entry((tile.column, tile.row)) {
             slot.tile = tile;

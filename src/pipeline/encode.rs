@@ -1,6 +1,7 @@
 //! Blended values to the samples of output files: numbers, classes, or only where there is data.
 
 use super::accumulate::BlockSums;
+use crate::models::rounded;
 use crate::raster::{Block, SampleType, Samples};
 
 /// What a raster holds of the blended values.
@@ -122,13 +123,6 @@ impl OutputKind {
     }
 }
 
-/// Within 1 and `most`, to the nearest whole number, halves to the even one. Adding and taking away 1.5·2²³ leaves
-/// no room for a fraction, in one instruction each where `round_ties_even` may be a call.
-fn rounded(v: f32, most: f32) -> f32 {
-    const WHOLE: f32 = 12_582_912.0;
-    v.clamp(1.0, most) + WHOLE - WHOLE
-}
-
 /// The blended values, bands interleaved; `nodata` where there are none.
 fn woven<T: Copy>(sums: &BlockSums, nodata: T, convert: impl Fn(f32) -> T) -> Vec<T> {
     let mut out = vec![nodata; sums.rect.area() * sums.bands()];
@@ -139,18 +133,4 @@ fn woven<T: Copy>(sums: &BlockSums, nodata: T, convert: impl Fn(f32) -> T) -> Ve
         }
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rounded;
-
-    #[test]
-    fn rounding_is_to_the_even_one_of_two() {
-        let values = (0..2_000).map(|i| i as f32 / 8.0 - 3.0).chain([65_534.5, 65_535.5, 1e9, -1e9]);
-        for v in values {
-            assert_eq!(rounded(v, 65_535.0), v.round_ties_even().clamp(1.0, 65_535.0), "{v}");
-        }
-        assert_eq!(rounded(f32::NAN, 255.0) as u8, 0);
-    }
 }

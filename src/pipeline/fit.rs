@@ -9,9 +9,10 @@ use super::reader::{Reader, Slot};
 use super::tiling::{batch, sizes, tile_grid, OverlapChoice, BLOCK};
 use crate::engine::{Engine, LoadedModel, Memory, Precisions, Session, Setup};
 use crate::error::{Error, Kind, Result};
-use crate::models::InputSize;
+use crate::models::{InputSize, SampleInput};
 use crate::raster::scene::Series;
 use crate::raster::FrameSource;
+use crate::tensor::DType;
 use crate::tile::TileGrid;
 
 /// Pixels computed over pixels wanted from which smaller weights and larger tiles are looked at:
@@ -24,6 +25,8 @@ pub(super) struct Wanted<'a> {
     pub model: &'a LoadedModel,
     pub series: &'a Series,
     pub layout: &'a InputLayout,
+    /// The samples that a device with memory of its own is given instead of numbers.
+    pub samples: Option<SampleInput>,
     pub demand: &'a Demand,
     /// Pixels that neighbours share.
     pub shared: usize,
@@ -55,7 +58,13 @@ impl Wanted<'_> {
     /// `Limit` when even the smallest tiles do not fit, `Usage` when neighbours share all of one.
     pub fn fit(&self) -> Result<Fitted> {
         let JobOptions { device, threads, precision, overlap, .. } = *self.options;
-        let on = |pointwise| self.largest(Engine::open(Setup { device, threads, precision, pointwise })?);
+        let on = |pointwise| {
+            let engine = Engine::open(Setup { device, threads, precision, pointwise })?;
+            self.largest(match engine.pool()? {
+                Some(_) => engine.reading(self.samples.clone()),
+                None => engine,
+            })
+        };
         if overlap == OverlapChoice::Exact || device.is_pointwise() {
             return on(true);
         }
@@ -80,7 +89,7 @@ impl Wanted<'_> {
             let network = engine.plan(model, size, &[])?;
             let (plan, precisions) = (network.memory(), network.precisions());
             let Needs { depth, host, gpu } = Needs::of(&engine, model, size, options.gpu_memory)?;
-            let budget = self.budget(&grid, depth * batch, &host)?;
+            let budget = self.budget(&grid, depth * batch, engine.samples(), &host)?;
             let least = series.least_cache(options.threads);
             let fits = budget.clone().with("decoded blocks", least).check();
             let loaded = fits.and_then(|()| match &gpu {
@@ -117,7 +126,13 @@ impl Wanted<'_> {
     }
 
     /// Where the process's memory goes, tiles under way and the network's part given.
-    fn budget(&self, grid: &TileGrid, tiles: usize, network: &[(&'static str, u64)]) -> Result<Budget> {
+    fn budget(
+        &self,
+        grid: &TileGrid,
+        tiles: usize,
+        samples: DType,
+        network: &[(&'static str, u64)],
+    ) -> Result<Budget> {
         let Self { options, series, layout, demand, .. } = *self;
         let area = grid.x.tile * grid.y.tile;
         let (frames, bands) = (series.frames().len(), series.bands().len());
@@ -135,7 +150,7 @@ impl Wanted<'_> {
         };
         let budget = network.iter().fold(Budget::new(options.memory), |all, (what, n)| all.with(what, *n));
         Ok(budget
-            .with("tiles in flight", (tiles as u64 + 1) * Slot::bytes(layout, area) as u64)
+            .with("tiles in flight", (tiles as u64 + 1) * Slot::bytes(layout, area, samples) as u64)
             .with("dates of a tile", Reader::bytes(frames, bands, area) as u64)
             .with("resampling", readers * series.scratch_bytes(grid.x.tile, grid.y.tile) as u64)
             .with("unfinished blocks", (peak_blocks(grid, BLOCK) + writers + 1) as u64 * sums)

@@ -1,6 +1,6 @@
 //! Which dates a tile uses, and how their bands become network channels.
 
-use crate::models::Scaling;
+pub use crate::models::ChannelScale;
 use crate::tile::Rect;
 
 /// How good a date is within one tile.
@@ -65,36 +65,40 @@ fn mix(z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// How one channel's numbers become the network's: `(v - zero) · gain`, held within `least` and `most`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ChannelScale {
-    /// The file's number that becomes 0.
-    pub zero: f32,
-    /// Factor of what is above it.
-    pub gain: f32,
-    /// Least value kept.
-    pub least: f32,
-    /// Largest value kept.
-    pub most: f32,
+/// How a network is given a channel's numbers: as its own, or as samples that it makes its own numbers of.
+pub trait Given: bytemuck::Pod {
+    /// A file's number.
+    fn of(scale: ChannelScale, v: f32) -> Self;
+
+    /// What stands for a pixel that no frame has: the network's 0.
+    fn none(scale: ChannelScale) -> Self;
 }
 
-impl ChannelScale {
-    /// The scale of a published scaling.
-    pub fn of(scaling: Scaling) -> Self {
-        let (least, most) = if scaling.clip { (0.0, 1.0) } else { (f32::NEG_INFINITY, f32::INFINITY) };
-        Self { zero: scaling.zero, gain: 1.0 / scaling.divisor, least, most }
+impl Given for f32 {
+    fn of(scale: ChannelScale, v: f32) -> Self {
+        scale.apply(v)
     }
 
-    /// The network's number of a file's.
-    pub fn apply(self, v: f32) -> f32 {
-        ((v - self.zero) * self.gain).max(self.least).min(self.most)
-    }
-
-    /// The file's number of a network's.
-    pub fn invert(self, v: f32) -> f32 {
-        v / self.gain + self.zero
+    fn none(_: ChannelScale) -> Self {
+        0.0
     }
 }
+
+macro_rules! given_samples {
+    ($($t:ty),*) => {
+        $(impl Given for $t {
+            fn of(_: ChannelScale, v: f32) -> Self {
+                v as $t
+            }
+
+            fn none(scale: ChannelScale) -> Self {
+                scale.zero as $t
+            }
+        })*
+    };
+}
+
+given_samples!(u8, u16);
 
 /// How the files' numbers become network input.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,15 +127,16 @@ pub struct TileFrames<'a> {
 }
 
 impl InputLayout {
-    /// Floats of the network input of `area` pixels.
-    pub fn floats(&self, area: usize) -> usize {
+    /// Numbers of the network input of `area` pixels.
+    pub fn numbers(&self, area: usize) -> usize {
         self.frames * self.channels.len() * area
     }
 
-    /// Writes the network input `[frame][band][y][x]` of `tile`. Outside the image it is reflected; pixels that
-    /// a chosen frame lacks are taken from the best frame that has them, and are 0 where none has. `mask`
+    /// Writes what the network is given, `[frame][band][y][x]`, of `tile`. Outside the image it is reflected; pixels that
+    /// a chosen frame lacks are taken from the best frame that has them, and are the
+    /// network's 0 where none has. `mask`
     /// (`[y][x]` over `tile`) becomes 1 where any frame has data.
-    pub fn assemble(&self, tile: &Rect, from: &TileFrames, input: &mut [f32], mask: &mut [u8]) {
+    pub fn assemble<T: Given>(&self, tile: &Rect, from: &TileFrames, input: &mut [T], mask: &mut [u8]) {
         let (n, area, width) = (from.read.area(), tile.area(), tile.width());
         let columns = Columns::new(tile, &from.read);
         let rows: Vec<usize> =
@@ -151,7 +156,7 @@ impl InputLayout {
         for (plane, (frame, (channel, scale))) in input.chunks_exact_mut(area).zip(planes) {
             let pixels = &from.pixels[(frame * self.channels.len() + channel) * n..][..n];
             for (to, row) in plane.chunks_exact_mut(width).zip(&rows) {
-                columns.each(to, &pixels[*row..], |to, v| *to = scale.apply(v));
+                columns.each(to, &pixels[*row..], |to, v| *to = T::of(*scale, v));
             }
         }
         for (slot, frame) in from.chosen.iter().enumerate().filter(|(_, f)| valid(**f).contains(&0)) {
@@ -160,14 +165,14 @@ impl InputLayout {
     }
 
     /// Gives the pixels that a chosen frame lacks those of the best frame that has them, or 0.
-    fn fill_gaps(
+    fn fill_gaps<T: Given>(
         &self,
         slot: usize,
         frame: usize,
         from: &TileFrames,
         rows: &[usize],
         xs: &[usize],
-        input: &mut [f32],
+        input: &mut [T],
     ) {
         let (n, area, bands) = (from.read.area(), rows.len() * xs.len(), self.channels.len());
         let has = |frame: usize, pixel: usize| from.valid[frame * n + pixel] != 0;
@@ -175,8 +180,8 @@ impl InputLayout {
         for (to, pixel) in pixels.enumerate().filter(|(_, pixel)| !has(frame, *pixel)) {
             let source = from.ranked.iter().copied().find(|f| has(*f, pixel));
             for (band, scale) in self.channels.iter().enumerate() {
-                let value = |f: usize| scale.apply(from.pixels[(f * bands + band) * n + pixel]);
-                input[(slot * bands + band) * area + to] = source.map_or(0.0, value);
+                let value = |f: usize| T::of(*scale, from.pixels[(f * bands + band) * n + pixel]);
+                input[(slot * bands + band) * area + to] = source.map_or_else(|| T::none(*scale), value);
             }
         }
     }
@@ -218,6 +223,7 @@ fn reflect(p: i64, from: i64, to: i64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::Scaling;
 
     #[test]
     fn clear_and_complete_dates_come_first_in_time_order() {
@@ -240,7 +246,7 @@ mod tests {
 
     #[test]
     fn missing_pixels_come_from_the_best_date_and_edges_are_reflected() {
-        let scale = ChannelScale::of(Scaling { zero: 0.0, divisor: 2.0, clip: true });
+        let scale = Scaling { zero: 0.0, divisor: 2.0, clip: true }.scale();
         let layout = InputLayout { frames: 2, channels: vec![scale], bright: 1e9 };
         let pixels = [1.0, 2.0, 3.0, 0.4, 0.6, 0.8];
         let valid = [1, 0, 0, 1, 1, 0];
@@ -254,11 +260,32 @@ mod tests {
     }
 
     #[test]
+    fn samples_become_the_same_numbers_on_the_other_side() {
+        let scales =
+            [Scaling { zero: 4000.0, divisor: 16320.0, clip: true }, Scaling::BYTES].map(Scaling::scale);
+        let layout = InputLayout { frames: 2, channels: scales.to_vec(), bright: 1e9 };
+        // Two dates of two bands of four pixels, one of which no date has.
+        let pixels: Vec<f32> = (0..16).map(|k| (k * 4229 % 65_536) as f32).collect();
+        let valid = [1, 0, 1, 0, 1, 1, 1, 0];
+        let read = Rect::of_size(2, 2);
+        let from = TileFrames { read, pixels: &pixels, valid: &valid, ranked: &[1, 0], chosen: &[0, 1] };
+        let tile = Rect::of_size(3, 3);
+        let (mut numbers, mut samples) = ([9.0f32; 36], [9u16; 36]);
+        let mut masks = [[9; 9]; 2];
+        layout.assemble(&tile, &from, &mut numbers, &mut masks[0]);
+        layout.assemble(&tile, &from, &mut samples, &mut masks[1]);
+        assert_eq!(masks[0], masks[1]);
+        for (k, (number, sample)) in numbers.iter().zip(samples).enumerate() {
+            assert_eq!(number.to_bits(), scales[k / 9 % 2].apply(f32::from(sample)).to_bits(), "{k}");
+        }
+    }
+
+    #[test]
     fn numbers_are_held_where_they_are_clipped() {
-        let clipped = ChannelScale::of(Scaling { zero: 4000.0, divisor: 16320.0, clip: true });
+        let clipped = Scaling { zero: 4000.0, divisor: 16320.0, clip: true }.scale();
         assert_eq!([0.0, 4000.0, 8080.0, 65535.0].map(|v| clipped.apply(v)), [0.0, 0.0, 0.25, 1.0]);
         assert_eq!(clipped.invert(0.25), 8080.0);
-        assert_eq!(ChannelScale::of(Scaling::BYTES).apply(510.0), 2.0);
+        assert_eq!(Scaling::BYTES.scale().apply(510.0), 2.0);
     }
 
     #[test]

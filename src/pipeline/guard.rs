@@ -52,8 +52,10 @@ impl Meaning {
 pub struct Watch {
     /// Tiles the network takes at once.
     pub batch: usize,
-    /// Values of a band of a tile's input, and of a band of its result.
+    /// Elements of a band of a tile's input, and of a band of its result.
     pub planes: [usize; 2],
+    /// Bytes of an element of the input.
+    pub element: usize,
     /// What results say.
     pub meaning: Meaning,
     /// Threads that look.
@@ -88,8 +90,8 @@ impl<'a> Guard<'a, Session> {
         });
         let plane = |shape: Shape| shape.iter().rev().take(2).product();
         let planes = nets.first().map_or([1; 2], |net| [net.input_shape(), net.output_shape()].map(plane));
-        let meaning = Meaning::of(model.network());
-        Self::new(nets, Watch { batch: size.batch, planes, meaning, threads }, load)
+        let (meaning, element) = (Meaning::of(model.network()), engine.samples().size());
+        Self::new(nets, Watch { batch: size.batch, planes, element, meaning, threads }, load)
     }
 }
 
@@ -106,7 +108,7 @@ impl<'a, N: Kept> Guard<'a, N> {
 }
 
 impl<N: Kept> TileNet for Guard<'_, N> {
-    fn input(&mut self) -> &mut [f32] {
+    fn input(&mut self) -> &mut [u8] {
         self.nets[self.next].input()
     }
 
@@ -212,11 +214,16 @@ impl Watch {
 
     /// Those tiles whose input varies.
     fn varying(&self, net: &mut impl Kept, tiles: Vec<usize>) -> Vec<usize> {
-        let values = net.input();
-        let tile = (values.len() / self.batch.max(1)).max(1);
+        let bytes = net.input();
+        let tile = (bytes.len() / self.batch.max(1)).max(1);
+        let plane_varies = |plane: &[u8]| {
+            let mut elements = plane.chunks_exact(self.element);
+            let first = elements.next();
+            elements.any(|v| Some(v) != first)
+        };
         let varies = |k: &usize| {
-            let planes = values.chunks_exact(tile).nth(*k).unwrap_or_default();
-            planes.chunks(self.planes[0].max(1)).any(|plane| plane.iter().any(|v| *v != plane[0]))
+            let planes = bytes.chunks_exact(tile).nth(*k).unwrap_or_default();
+            planes.chunks(self.planes[0].max(1) * self.element).any(plane_varies)
         };
         tiles.into_iter().filter(varies).collect()
     }
@@ -237,8 +244,8 @@ mod tests {
     }
 
     impl TileNet for Fixed {
-        fn input(&mut self) -> &mut [f32] {
-            &mut self.input
+        fn input(&mut self) -> &mut [u8] {
+            bytemuck::cast_slice_mut(&mut self.input)
         }
 
         fn run(&mut self) -> Result<&[f32]> {
@@ -260,7 +267,7 @@ mod tests {
 
     /// Two tiles of two pixels.
     fn watch(meaning: Meaning) -> Watch {
-        Watch { batch: 2, planes: [2, 2], meaning, threads: 2 }
+        Watch { batch: 2, planes: [2, 2], element: 4, meaning, threads: 2 }
     }
 
     /// What a guard of two tiles gives for a rounded and an exact result: the result, how often it repeated, and the
@@ -273,7 +280,7 @@ mod tests {
     ) -> (Result<Vec<f32>>, usize, Vec<usize>) {
         let load = move || Ok(fixed(exact));
         let mut guard = Guard::new(vec![fixed(rounded)], watch(meaning), Some(Box::new(load)));
-        guard.input().copy_from_slice(&input);
+        guard.input().copy_from_slice(bytemuck::cast_slice(&input));
         let output = guard.run().map(<[f32]>::to_vec);
         (output, guard.repeated(), guard.constant().to_vec())
     }
@@ -300,9 +307,9 @@ mod tests {
     fn a_band_that_varies_is_enough_and_probabilities_may_be_sure() {
         // One tile of two bands of two pixels.
         let constant = |output: [f32; 4], meaning| {
-            let watch = Watch { batch: 1, planes: [2, 2], meaning, threads: 1 };
+            let watch = Watch { batch: 1, planes: [2, 2], element: 4, meaning, threads: 1 };
             let mut guard = Guard::new(vec![fixed(&output)], watch, None);
-            guard.input().copy_from_slice(&VARIED);
+            guard.input().copy_from_slice(bytemuck::cast_slice(&VARIED));
             guard.run().unwrap();
             guard.constant().len()
         };
@@ -330,8 +337,8 @@ mod tests {
     }
 
     impl TileNet for Echo {
-        fn input(&mut self) -> &mut [f32] {
-            &mut self.input
+        fn input(&mut self) -> &mut [u8] {
+            bytemuck::cast_slice_mut(&mut self.input)
         }
 
         fn run(&mut self) -> Result<&[f32]> {
@@ -353,7 +360,7 @@ mod tests {
         assert_eq!(guard.depth(), 2);
         let mut results = Vec::new();
         for k in 0..5 {
-            guard.input().fill(k as f32);
+            guard.input().copy_from_slice(bytemuck::cast_slice(&[k as f32; 2]));
             guard.start().unwrap();
             if k > 0 {
                 results.push(guard.finish().unwrap()[0]);

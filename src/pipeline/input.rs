@@ -1,13 +1,14 @@
 //! Scenes as a network's input: which bands are read, and how their numbers become the network's.
 
-use super::frames::{ChannelScale, InputLayout};
+use super::frames::InputLayout;
 use super::job::JobOptions;
 use crate::engine::LoadedModel;
 use crate::error::{Error, Result};
-use crate::models::{Band, Scaling};
+use crate::models::{Band, SampleInput, Scaling};
 use crate::raster::scene::Series;
 use crate::raster::warp::Sampling;
 use crate::raster::{FrameSource, SampleType};
+use crate::tensor::DType;
 
 /// Reflectance above which all of red, green and blue are taken for cloud: ESA's true-colour image saturates at
 /// 0.3558, its 8-bit numbers are linear below.
@@ -19,6 +20,8 @@ pub struct Input {
     pub series: Series,
     /// How they become the network's input.
     pub layout: InputLayout,
+    /// The samples a device can be given instead of numbers, where the series has whole ones.
+    pub samples: Option<SampleInput>,
 }
 
 impl Input {
@@ -37,7 +40,8 @@ impl Input {
         });
         let series = Series::open(&options.scenes, wanted)?;
         let layout = layout(model, &bands, series.band_samples())?;
-        Ok(Self { series, layout })
+        let samples = samples(series.whole_numbers(), &layout);
+        Ok(Self { series, layout, samples })
     }
 
     /// Takes no more dates than there are, or than asked for, where the network runs on fewer than it was made for.
@@ -79,6 +83,15 @@ fn bands(asked: &[String], model: &LoadedModel) -> Result<Vec<Band>> {
     )))
 }
 
+/// Samples of a series for a device that makes numbers of them.
+fn samples(kind: SampleType, layout: &InputLayout) -> Option<SampleInput> {
+    match kind {
+        SampleType::U8 => SampleInput::new(DType::U8, &layout.channels),
+        SampleType::U16 => SampleInput::new(DType::U16, &layout.channels),
+        _ => None,
+    }
+}
+
 /// How the files' numbers become the network's; `samples` has one type for each channel.
 fn layout(model: &LoadedModel, bands: &[Band], samples: &[SampleType]) -> Result<InputLayout> {
     let mut channels = Vec::new();
@@ -90,7 +103,7 @@ fn layout(model: &LoadedModel, bands: &[Band], samples: &[SampleType]) -> Result
                 "true colour of {sample:?} samples; the networks take the 8-bit true-colour image (TCI)"
             )));
         }
-        channels.push(ChannelScale::of(if bytes { Scaling::BYTES } else { band.scaling }));
+        channels.push(if bytes { Scaling::BYTES } else { band.scaling }.scale());
     }
     let first = channels.first().ok_or_else(|| Error::usage("no bands"))?;
     let radar = bands.first().is_some_and(|b| ["vv", "vh", "hh", "hv"].contains(&b.name.as_str()));

@@ -25,6 +25,7 @@ use crate::raster::cog::{CogOptions, CogSpec};
 use crate::raster::scene::{Series, SeriesOptions};
 use crate::raster::warp::Sampling;
 use crate::raster::{BlockSink, FrameSource, ReadStats, SampleType, Summary};
+use crate::tensor::DType;
 use crate::tile::{Blend, TileGrid};
 
 /// What all jobs are told. Plain data; see the command line's help for the meaning of each.
@@ -154,9 +155,10 @@ impl<'a> Job<'a> {
         if let Some(twice) = paths.iter().enumerate().find(|(i, path)| paths[..*i].contains(path)) {
             return Err(Error::usage("two results of this name").in_file(twice.1));
         }
-        let Input { mut series, layout } = input;
+        let Input { mut series, layout, samples } = input;
         let shared = options.overlap.pixels(model)?;
-        let wanted = Wanted { options, model, series: &series, layout: &layout, demand: &demand, shared };
+        let wanted =
+            Wanted { options, model, series: &series, layout: &layout, samples, demand: &demand, shared };
         let Fitted { engine, grid, batch, plan, precisions, budget, gpu, note, depth, loaded } =
             wanted.fit()?;
         let least = series.least_cache(options.threads);
@@ -167,6 +169,7 @@ impl<'a> Job<'a> {
         let spec = StreamSpec {
             grid,
             input: layout,
+            samples: engine.samples(),
             bands: demand.bands,
             block: BLOCK,
             seed: options.seed,
@@ -240,6 +243,11 @@ impl<'a> Job<'a> {
         self.spec.input.frames
     }
 
+    /// What the network is given: numbers, or samples that the device makes numbers of.
+    pub fn samples(&self) -> DType {
+        self.spec.samples
+    }
+
     /// Where the memory goes.
     pub fn budget(&self) -> &Budget {
         &self.budget
@@ -276,7 +284,7 @@ impl<'a> Job<'a> {
     /// What loading the weights and the device say.
     pub fn time_one_tile(&self) -> Result<Duration> {
         let mut net = self.load()?;
-        net.input().fill(0.0);
+        net.input().fill(0);
         net.run()?;
         let started = Instant::now();
         net.run()?;
@@ -393,8 +401,8 @@ fn beside(output: &Path, suffix: &str) -> PathBuf {
 }
 
 impl TileNet for Session {
-    fn input(&mut self) -> &mut [f32] {
-        Session::input(self)
+    fn input(&mut self) -> &mut [u8] {
+        self.input_bytes()
     }
 
     fn run(&mut self) -> Result<&[f32]> {

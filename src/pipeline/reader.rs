@@ -1,8 +1,11 @@
 //! Fills tile slots: reads every date of a tile, chooses among them, assembles the network's input.
 
+use bytemuck::cast_slice_mut;
+
 use super::frames::{choose_frames, rank_frames, FrameScore, InputLayout, TileFrames};
 use crate::error::Result;
 use crate::raster::FrameSource;
+use crate::tensor::DType;
 use crate::tile::{Rect, Tile};
 
 /// One of the fixed number of places a tile can be in.
@@ -13,8 +16,9 @@ pub struct Slot {
     pub sequence: usize,
     /// Its strip.
     pub strip: usize,
-    /// Network input, `[frame][band][y][x]`.
-    pub input: Vec<f32>,
+    /// What the network is given, `[frame][band][y][x]`, in words that hold it.
+    words: Vec<f32>,
+    samples: DType,
     /// `[y][x]`, 1 where any date has data.
     pub mask: Vec<u8>,
     /// Whether any pixel of the tile has data.
@@ -25,21 +29,39 @@ pub struct Slot {
 
 impl Slot {
     /// Bytes of one slot.
-    pub fn bytes(layout: &InputLayout, area: usize) -> usize {
-        layout.floats(area) * size_of::<f32>() + area
+    pub fn bytes(layout: &InputLayout, area: usize, samples: DType) -> usize {
+        layout.numbers(area) * samples.size() + area
     }
 
-    /// An empty slot for tiles of `area` pixels.
-    pub fn new(layout: &InputLayout, area: usize) -> Self {
+    /// What the network is given.
+    pub fn input(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.words)
+    }
+
+    /// An empty slot for tiles of `area` pixels, whose network is given `samples`.
+    pub fn new(layout: &InputLayout, area: usize, samples: DType) -> Self {
         let nowhere = Rect::of_size(0, 0);
         Self {
             tile: Tile { column: 0, row: 0, input: nowhere, active: nowhere },
             sequence: 0,
             strip: 0,
-            input: vec![0.0; layout.floats(area)],
+            words: vec![0.0; (layout.numbers(area) * samples.size()).div_ceil(size_of::<f32>())],
+            samples,
             mask: vec![0; area],
             any: false,
             dates: Vec::new(),
+        }
+    }
+}
+
+impl Slot {
+    fn assemble(&mut self, layout: &InputLayout, from: &TileFrames) {
+        let (tile, n) = (self.tile.input, layout.numbers(self.mask.len()));
+        let (words, mask) = (&mut self.words, &mut self.mask);
+        match self.samples {
+            DType::F32 => layout.assemble(&tile, from, words, mask),
+            DType::U8 => layout.assemble::<u8>(&tile, from, &mut cast_slice_mut(words)[..n], mask),
+            DType::U16 => layout.assemble::<u16>(&tile, from, &mut cast_slice_mut(words)[..n], mask),
         }
     }
 }
@@ -102,7 +124,7 @@ impl<'a> Reader<'a> {
         slot.any = !chosen.is_empty();
         if slot.any {
             let from = TileFrames { read, pixels, valid, ranked: &ranked, chosen: &chosen };
-            self.layout.assemble(&slot.tile.input, &from, &mut slot.input, &mut slot.mask);
+            slot.assemble(self.layout, &from);
         } else {
             slot.mask.fill(0);
         }

@@ -5,7 +5,7 @@ use super::reader::{Reader, Slot};
 use crate::engine::LoadedModel;
 use crate::error::{Error, Result};
 use crate::raster::FrameSource;
-use crate::tensor::Shape;
+use crate::tensor::{DType, Shape};
 use crate::tile::{Rect, Tile};
 use crate::util::npy::Array;
 
@@ -29,7 +29,7 @@ pub fn sample(
     let (width, height, multiple) = (grid.width, grid.height, spec.multiple.max(1));
     let side = side.min(width).min(height).max(spec.min_side).max(multiple) / multiple * multiple;
     let mut reader = Reader::new(&input.series, &input.layout, side * side, seed, threads);
-    let mut slot = Slot::new(&input.layout, side * side);
+    let mut slot = Slot::new(&input.layout, side * side, DType::F32);
     let shape = Shape::new(&spec.dims(1, input.layout.frames, side, side))?;
     let mut tiles = Vec::new();
     for at in 0..count.saturating_mul(TRIES) {
@@ -43,7 +43,7 @@ pub fn sample(
         reader.fill(&mut slot)?;
         let full = slot.mask.iter().filter(|m| **m != 0).count();
         if slot.any && full * 2 >= slot.mask.len() {
-            tiles.push(Array { shape, data: slot.input.clone() });
+            tiles.push(Array { shape, data: bytemuck::cast_slice(slot.input()).to_vec() });
         }
         if tiles.len() == count {
             break;

@@ -15,12 +15,13 @@ use super::reader::{Reader, Slot};
 use super::seam::{Borders, SeamReport};
 use crate::error::{Error, Result};
 use crate::raster::{BlockSink, FrameSource, Task};
+use crate::tensor::DType;
 use crate::tile::{Rect, Tile, TileGrid};
 
 /// A network compiled for a number of tiles of one size.
 pub trait TileNet {
-    /// Memory of the input, `[tile][frame][band][y][x]`, to be filled before each [`TileNet::run`].
-    fn input(&mut self) -> &mut [f32];
+    /// Memory of the input, `[tile][frame][band][y][x]`, f32 or samples, to be filled before each [`TileNet::run`].
+    fn input(&mut self) -> &mut [u8];
 
     /// Runs on what lies in the input: `[tile][band][y][x]` at output resolution.
     ///
@@ -71,6 +72,8 @@ pub struct StreamSpec {
     pub grid: TileGrid,
     /// How dates become network input.
     pub input: InputLayout,
+    /// What the network is given: numbers, or samples it makes its own numbers of.
+    pub samples: DType,
     /// Bands of the network's result that are blended; 0 where it is no image.
     pub bands: usize,
     /// Side of an output block.
@@ -177,7 +180,7 @@ pub fn stream(
         let area = spec.grid.x.tile * spec.grid.y.tile;
         for _ in 0..slots {
             // The receiver lives on this stack, so sending cannot fail.
-            let _ = free_in.send(Slot::new(&spec.input, area));
+            let _ = free_in.send(Slot::new(&spec.input, area, spec.samples));
         }
         let (shared, tiles) = (&shared, &tiles);
         let reader = scope.spawn(move || read_all(shared, tiles, area, free_out, ready_in));
@@ -311,7 +314,7 @@ fn run_all(
     let mut sums = Accumulator::new(&spec.grid, spec.bands, spec.block, tiles, &wanted, spec.scratch.clone())
         .with_borders(shared.borders.as_ref())
         .on_threads(spec.threads);
-    let floats = spec.input.floats(spec.grid.x.tile * spec.grid.y.tile);
+    let bytes = spec.input.numbers(spec.grid.x.tile * spec.grid.y.tile) * spec.samples.size();
     let named = |e: Error, tile: &Tile| e.while_doing(format!("tile {}", tile.input));
     // Groups whose results are awaited.
     let mut started: VecDeque<Vec<Slot>> = VecDeque::new();
@@ -323,9 +326,9 @@ fn run_all(
         }
         let ended = group.is_empty();
         if let Some(first) = group.iter().find(|slot| slot.any) {
-            for (lane, slot) in net.input().chunks_exact_mut(floats).zip(group.iter().filter(|slot| slot.any))
+            for (lane, slot) in net.input().chunks_exact_mut(bytes).zip(group.iter().filter(|slot| slot.any))
             {
-                lane.copy_from_slice(&slot.input);
+                lane.copy_from_slice(&slot.input()[..bytes]);
             }
             net.start().map_err(|e| named(e, &first.tile))?;
         }

@@ -14,7 +14,7 @@ use crate::kernel::map::{MapOp, MapParams};
 use crate::kernel::Kernel;
 use crate::ops::Call;
 use crate::passes;
-use crate::tensor::Layout;
+use crate::tensor::{Layout, TensorSpec};
 use crate::{Error, Result};
 
 /// Rows of the output that a band has at least.
@@ -282,8 +282,10 @@ impl Compiler<'_> {
         let steps: Vec<Step> = run.into_iter().zip(run_choices).zip(kept).map(step).collect();
         let nothing = std::iter::repeat(None);
         let load_steps = load.into_iter().zip(load_choices).zip(nothing).map(step).collect();
-        let port =
-            |name: &str, id: ValueId| Port { name: name.to_string(), shape: self.graph.value(id).spec.shape };
+        let port = |name: &str, id: ValueId| {
+            let TensorSpec { shape, dtype } = self.graph.value(id).spec;
+            Port { name: name.to_string(), shape, dtype }
+        };
         let inputs = self.graph.inputs.iter();
         Ok(Plan {
             workspace: steps.iter().map(|s| s.choice.workspace).max().unwrap_or(0),

@@ -107,8 +107,13 @@ pub trait Session: Send {
     /// `Limit` when memory cannot be had.
     fn another(&self) -> Result<Box<dyn Session>>;
 
-    /// Memory of the input of that position, row-major, to be filled before a run.
-    fn input(&mut self, index: usize) -> &mut [f32];
+    /// Memory of the input of that position, row-major, to be filled before a run; see [`super::Port::dtype`].
+    fn input_bytes(&mut self, index: usize) -> &mut [u8];
+
+    /// The same of an f32 input.
+    fn input(&mut self, index: usize) -> &mut [f32] {
+        bytemuck::try_cast_slice_mut(self.input_bytes(index)).unwrap_or_default()
+    }
 
     /// Starts a run; the inputs must not be touched before [`Session::wait`].
     ///
@@ -124,7 +129,7 @@ pub trait Session: Send {
         Ok(())
     }
 
-    /// Runs as [`Session::run`], and shows each step with its first operand before it is computed.
+    /// Runs as [`Session::run`], and shows each step whose first operand is f32 with that before it is computed.
     ///
     /// # Errors
     /// `Unsupported` where the device cannot; `Device` when it fails.
@@ -141,6 +146,22 @@ pub trait Session: Send {
         Ok(Vec::new())
     }
 
-    /// The output of that position after a run, row-major.
-    fn output(&self, index: usize) -> &[f32];
+    /// The output of that position after a run, row-major; see [`super::Port::dtype`].
+    fn output_bytes(&self, index: usize) -> &[u8];
+
+    /// The same of an f32 output.
+    fn output(&self, index: usize) -> &[f32] {
+        bytemuck::try_cast_slice(self.output_bytes(index)).unwrap_or_default()
+    }
+
+    /// Fills an input of any type with numbers that its type holds.
+    fn fill(&mut self, index: usize, values: &[f32]) {
+        let dtype = self.plan().inputs[index].dtype;
+        dtype.store(values, self.input_bytes(index));
+    }
+
+    /// The numbers of an output of any type after a run.
+    fn numbers(&self, index: usize) -> Vec<f32> {
+        self.plan().outputs[index].dtype.load(self.output_bytes(index)).collect()
+    }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Kept, Plan, Region, Slot};
+use crate::kernel::samples::ChannelScale;
 use crate::kernel::Kernel;
+use crate::tensor::DType;
 
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,6 +65,12 @@ impl fmt::Display for Kernel {
                 write!(f, "{}x{}x{}x{} -> {}x{}", p.batch, p.channels, p.h_in, p.w_in, p.h_out, p.w_out)?;
                 write!(f, " window {:?} stride {:?} mean {}", p.kernel, p.stride, p.mean)
             }
+            Kernel::Normalise(p) => {
+                write!(f, "{}x{} samples {}", p.planes, p.plane, p.samples)?;
+                let of = |s: &ChannelScale| format!("({}, {}, {}, {})", s.zero, s.gain, s.least, s.most);
+                p.scales.iter().take(p.channels as usize).try_for_each(|s| write!(f, " {}", of(s)))
+            }
+            Kernel::ToSamples(p) => write!(f, "{} by {} to {}", p.n, p.factor, p.most),
             Kernel::Reduce(p) | Kernel::Softmax(p) => {
                 write!(f, "{}x[{}]x{} mode {}", p.outer, p.n, p.inner, p.mode)
             }
@@ -137,7 +145,10 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (region, ports) in [("input", &self.inputs), ("output", &self.outputs)] {
             for (k, port) in ports.iter().enumerate() {
-                writeln!(f, "{region}{k} {} {}", port.name, port.shape)?;
+                match port.dtype {
+                    DType::F32 => writeln!(f, "{region}{k} {} {}", port.name, port.shape)?,
+                    dtype => writeln!(f, "{region}{k} {} {} {dtype}", port.name, port.shape)?,
+                }
             }
         }
         for (k, constant) in self.constants.iter().enumerate() {

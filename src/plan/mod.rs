@@ -23,10 +23,10 @@ pub use transform::Transform;
 use std::collections::HashSet;
 
 use crate::kernel::Kernel;
-use crate::tensor::{Shape, TensorStore};
+use crate::tensor::{DType, Shape, TensorStore};
 use crate::{Error, Result};
 
-/// A part of the memory a plan runs in. All are counted in f32 elements.
+/// A part of the memory a plan runs in. Inputs and outputs are counted in elements of their type, all else is f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Region {
     /// Shared by all intermediates.
@@ -119,6 +119,15 @@ pub struct Port {
     pub name: String,
     /// Extents; gap-free.
     pub shape: Shape,
+    /// Element type.
+    pub dtype: DType,
+}
+
+impl Port {
+    /// Bytes it takes.
+    pub fn bytes(&self) -> usize {
+        self.shape.numel() * self.dtype.size()
+    }
 }
 
 /// Bytes a plan needs, by class; known before anything is allocated.
@@ -177,7 +186,7 @@ impl Plan {
             params: packed.into_iter().map(|p| p.len).chain(plain).sum::<usize>() * ELEMENT,
             arena: self.arena * ELEMENT,
             workspace: self.workspace * ELEMENT,
-            io: io.map(|p| p.shape.numel() * ELEMENT).sum(),
+            io: io.map(Port::bytes).sum(),
         }
     }
 
@@ -207,12 +216,24 @@ impl Plan {
         }
     }
 
-    /// Whether every operand and result lies within its region, results in regions that may be
-    /// written, and no step has more than `max_operands`. Devices rely on it.
+    /// Element type of a region.
+    pub fn region_dtype(&self, region: Region) -> DType {
+        match region {
+            Region::Input(k) => self.inputs.get(k).map_or(DType::F32, |p| p.dtype),
+            Region::Output(k) => self.outputs.get(k).map_or(DType::F32, |p| p.dtype),
+            Region::Arena | Region::Const(_) => DType::F32,
+        }
+    }
+
+    /// Whether every operand and result lies within its region and is of its type (what is not f32 from the first
+    /// element on), results in regions that may be written, and no step has more than `max_operands`. Devices rely on it.
     ///
     /// # Errors
     /// `Device` naming the first step that does not fit.
     pub fn check(&self, max_operands: usize) -> Result<()> {
+        let typed = |slot: Slot, dtype: DType| {
+            self.region_dtype(slot.region) == dtype && (dtype == DType::F32 || slot.offset == 0)
+        };
         let fits = |slot: Slot, span: usize| {
             slot.offset.checked_add(span).is_some_and(|end| end <= self.region_len(slot.region))
         };
@@ -220,7 +241,9 @@ impl Plan {
         for (step, at_load) in each {
             let n = step.operands.len();
             let reads = step.operands.iter().enumerate().all(|(k, slot)| {
-                fits(*slot, step.kernel.x_span(k)) && (!at_load || matches!(slot.region, Region::Const(_)))
+                fits(*slot, step.kernel.x_span(k))
+                    && typed(*slot, step.kernel.x_dtype())
+                    && (!at_load || matches!(slot.region, Region::Const(_)))
             });
             let writes = match step.y.region {
                 Region::Arena | Region::Output(_) => !at_load,
@@ -232,7 +255,8 @@ impl Plan {
                 let room = step.choice.transform.and_then(|t| t.len(kept.room));
                 kept.slot.region == Region::Arena && room.is_some_and(|len| fits(kept.slot, len))
             });
-            if !whole || !reads || !writes || !keeps || !fits(step.y, step.kernel.y_span()) {
+            let typed = typed(step.y, step.kernel.y_dtype());
+            if !whole || !reads || !writes || !keeps || !typed || !fits(step.y, step.kernel.y_span()) {
                 let what = format!("the plan's step {} does not fit its memory", step.label);
                 return Err(Error::device(what));
             }

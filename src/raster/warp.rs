@@ -298,6 +298,11 @@ impl Resampler {
         Self { mapping, sampling, radius: (radius(scale.0), radius(scale.1)), image }
     }
 
+    /// Whether results are numbers of the source, none made of several.
+    pub fn keeps_numbers(&self) -> bool {
+        self.mapping.is_exact() || self.sampling == Sampling::Nearest
+    }
+
     /// The mapping.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping

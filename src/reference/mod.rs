@@ -16,6 +16,7 @@ mod pool;
 mod reduce;
 mod resize;
 mod roi_align;
+mod samples;
 mod select;
 mod softmax;
 
@@ -62,6 +63,8 @@ const IMPLS: &[Impl] = &[
     Impl::always("box_decode_fwd", "box_decode_fwd_any__reference"),
     Impl::always("nms_fwd", "nms_fwd_any__reference"),
     Impl::always("roi_align_fwd", "roi_align_fwd_any__reference"),
+    Impl::always("normalise_fwd", "normalise_fwd_any__reference"),
+    Impl::always("to_samples_fwd", "to_samples_fwd_any__reference"),
 ];
 
 impl<T: Element> Kernels for Reference<T> {
@@ -92,7 +95,7 @@ impl<T: Element> Device for Reference<T> {
 pub struct ReferenceSession<T> {
     plan: Arc<Plan>,
     memory: Memory<T>,
-    /// Inputs and outputs as the caller sees them.
+    /// Inputs and outputs as the caller sees them, in words that hold their bytes.
     io: [Vec<Vec<f32>>; 2],
 }
 
@@ -121,7 +124,7 @@ impl<T: Element> ReferenceSession<T> {
         }
         let io = [&plan.inputs, &plan.outputs];
         let [inputs, outputs] = io.map(|ports| ports.iter().map(|p| zeros(p.shape.numel())).collect());
-        let io = io.map(|ports| ports.iter().map(|p| vec![0.0; p.shape.numel()]).collect());
+        let io = io.map(|ports| ports.iter().map(|p| vec![0.0; p.bytes().div_ceil(4)]).collect());
         let memory = Memory { arena: zeros(plan.arena), constants, inputs, outputs };
         let mut session = Self { plan, memory, io };
         let plan = session.plan.clone();
@@ -182,6 +185,8 @@ impl<T: Element> Memory<T> {
             Kernel::BoxDecode(p) => boxes::decode(p, &x, y),
             Kernel::Nms(p) => boxes::nms(p, &x[0], y),
             Kernel::RoiAlign(p) => roi_align::run(p, &x, y),
+            Kernel::Normalise(p) => samples::normalise(p, &x[0], y),
+            Kernel::ToSamples(p) => samples::to_samples(p, &x[0], y),
         }
         Ok(())
     }
@@ -196,27 +201,29 @@ impl<T: Element> Session for ReferenceSession<T> {
         Ok(Box::new(self.clone()))
     }
 
-    fn input(&mut self, index: usize) -> &mut [f32] {
-        &mut self.io[0][index]
+    fn input_bytes(&mut self, index: usize) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.io[0][index])[..self.plan.inputs[index].bytes()]
     }
 
     fn run(&mut self) -> Result<()> {
         self.memory.arena.fill(T::from_f32(f32::NAN));
-        for (to, from) in self.memory.inputs.iter_mut().zip(&self.io[0]) {
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = T::from_f32(*from));
-        }
         let plan = self.plan.clone();
+        for ((to, from), port) in self.memory.inputs.iter_mut().zip(&self.io[0]).zip(&plan.inputs) {
+            let numbers = port.dtype.load(bytemuck::cast_slice(from));
+            to.iter_mut().zip(numbers).for_each(|(to, from)| *to = T::from_f32(from));
+        }
         for step in &plan.steps {
             self.memory.step(step).map_err(|e| e.while_doing(&step.label))?;
         }
-        for (to, from) in self.io[1].iter_mut().zip(&self.memory.outputs) {
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_f32());
+        for ((to, from), port) in self.io[1].iter_mut().zip(&self.memory.outputs).zip(&plan.outputs) {
+            let numbers: Vec<f32> = from.iter().map(|v| v.to_f32()).collect();
+            port.dtype.store(&numbers, bytemuck::cast_slice_mut(to));
         }
         Ok(())
     }
 
-    fn output(&self, index: usize) -> &[f32] {
-        &self.io[1][index]
+    fn output_bytes(&self, index: usize) -> &[u8] {
+        &bytemuck::cast_slice(&self.io[1][index])[..self.plan.outputs[index].bytes()]
     }
 }
 

@@ -122,7 +122,7 @@ impl Gpu for OnMachine {
     }
 
     fn stream(&self, job: Job) -> Result<Box<dyn Stream>> {
-        let (inputs, outputs) = (vec![0.0; job.inputs.1], vec![0.0; job.outputs.1]);
+        let [inputs, outputs] = [job.inputs.1, job.outputs.1].map(|bytes| vec![0; bytes.div_ceil(4)]);
         Ok(Box::new(OneAtATime { gpu: OnMachine(self.0.clone()), job, inputs, outputs }))
     }
 }
@@ -130,24 +130,25 @@ impl Gpu for OnMachine {
 struct OneAtATime {
     gpu: OnMachine,
     job: Job,
-    inputs: Vec<f32>,
-    outputs: Vec<f32>,
+    // In words, so that they begin where an f32 may.
+    inputs: Vec<u32>,
+    outputs: Vec<u32>,
 }
 
 impl Stream for OneAtATime {
-    fn inputs(&mut self) -> &mut [f32] {
-        &mut self.inputs
+    fn inputs(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.inputs)[..self.job.inputs.1]
     }
 
     fn start(&mut self) -> Result<()> {
-        self.gpu.write(self.job.inputs.0, bytemuck::cast_slice(&self.inputs))?;
+        self.gpu.write(self.job.inputs.0, &bytemuck::cast_slice(&self.inputs)[..self.job.inputs.1])?;
         for (label, launch) in &self.job.launches {
             self.gpu.launch(launch, label)?;
         }
         let mut ports = self.job.ports.iter();
         ports.try_for_each(|port| {
-            let part = &mut self.outputs[port.clone()];
-            self.gpu.read(self.job.outputs.0 + port.start as u64 * 4, bytemuck::cast_slice_mut(part))
+            let part = &mut bytemuck::cast_slice_mut(&mut self.outputs)[port.clone()];
+            self.gpu.read(self.job.outputs.0 + port.start as u64, part)
         })
     }
 
@@ -155,7 +156,7 @@ impl Stream for OneAtATime {
         Ok(())
     }
 
-    fn outputs(&self) -> &[f32] {
-        &self.outputs
+    fn outputs(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.outputs)[..self.job.outputs.1]
     }
 }

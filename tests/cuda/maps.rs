@@ -9,7 +9,7 @@ use swath::kernel::map::MapParams;
 use swath::kernel::Kernel;
 use swath::plan::{Device, Plan, Port, Region, Rounding, Slot, Step};
 use swath::reference::Reference;
-use swath::tensor::{MemoryStore, Shape, MAX_RANK};
+use swath::tensor::{DType, MemoryStore, Shape, MAX_RANK};
 
 use crate::machine::{Machine, OnMachine};
 
@@ -53,7 +53,7 @@ pub fn agree(machine: &Arc<Machine>, map: &MapParams) -> Result<BTreeSet<&'stati
 /// The result of a plan of one call, from inputs to an output.
 fn run(device: &dyn Device, map: &MapParams) -> swath::Result<(Vec<f32>, &'static str)> {
     let kernel = Kernel::Map(*map);
-    let port = |name: String, len| Ok(Port { name, shape: Shape::new(&[len])? });
+    let port = |name: String, len| Ok(Port { name, shape: Shape::new(&[len])?, dtype: DType::F32 });
     let slot = |region| Slot { region, offset: 0 };
     let (choice, operands) =
         (device.kernels().choose(&kernel, Rounding::AsAsked(None))?, 0..kernel.operands());

@@ -117,6 +117,8 @@ fn entries_are_named_once_and_take_operands_and_parameters() {
                 "top_k" => size_of::<swath::kernel::select::TopKParams>(),
                 "gather" => size_of::<swath::kernel::select::GatherParams>(),
                 "roi_align" => size_of::<swath::kernel::roi_align::RoiAlignParams>(),
+                "normalise" => size_of::<swath::kernel::samples::NormaliseParams>(),
+                "to_samples" => size_of::<swath::kernel::samples::ToSamplesParams>(),
                 "layer_norm" => size_of::<swath::kernel::norm::LayerNormParams>(),
                 "window_attention" => size_of::<swath::kernel::attention::WindowAttentionParams>(),
                 other => panic!("{entry}: no parameters are known for {other}"),

@@ -2,7 +2,9 @@
 
 use swath::graph::Var;
 use swath::kernel::resize::ResizeMode::{self, Bicubic, Bilinear, Nearest};
+use swath::kernel::samples::ChannelScale;
 use swath::ops::{Anchors, BoxDecode, Conv2d, ConvTranspose2d, Nms, Pool2d, RoiAlign, WindowAttention};
+use swath::tensor::DType;
 
 type Params<'f, 'b> = &'f dyn Fn(&str) -> Var<'b>;
 
@@ -61,6 +63,12 @@ fn cosine<'b>(x: Var<'b>, p: Params<'_, 'b>, heads: usize) -> Var<'b> {
 fn dot<'b>(x: Var<'b>, p: Params<'_, 'b>, heads: usize, window: usize, shift: usize) -> Var<'b> {
     let attention = WindowAttention { heads, window, shift, cosine: false };
     x.window_attention(attention, p("pad"), p("bias"), None)
+}
+
+/// Of three channels, all within 0 and 1.
+fn scales() -> [ChannelScale; 3] {
+    let scale = |zero: f32, divisor: f32| ChannelScale { zero, gain: 1.0 / divisor, least: 0.0, most: 1.0 };
+    [scale(0.0, 255.0), scale(100.0, 64.0), scale(0.0, 128.0)]
 }
 
 cases! {
@@ -164,4 +172,6 @@ cases! {
     max_last: |x, _p| x[0].max(2);
     max_first: |x, _p| x[0].max(0);
     mean: |x, _p| x[0].mean(1);
+    normalise: |x, _p| x[0].normalise(&scales());
+    to_samples: |x, _p| x[0].to_samples(DType::U8, 60.0);
 }

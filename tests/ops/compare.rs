@@ -6,13 +6,18 @@ use swath::cuda::Precision;
 use swath::graph::{Builder, Graph, Mode};
 use swath::passes::optimise;
 use swath::plan::{compile, Device, Plan};
+use swath::tensor::DType;
 
 use super::cases::Case;
-use super::golden::Golden;
+use super::golden::{Golden, Tensor};
 
 pub fn graph(case: &Case, golden: &Golden) -> Graph {
     let b = Builder::new(Mode::Infer);
-    let x: Vec<_> = golden.x.iter().enumerate().map(|(k, t)| b.input(&format!("x{k}"), &t.shape)).collect();
+    let input = |(k, t): (usize, &Tensor)| match t.samples {
+        true => b.input_of_samples(&format!("x{k}"), &t.shape, DType::U8),
+        false => b.input(&format!("x{k}"), &t.shape),
+    };
+    let x: Vec<_> = golden.x.iter().enumerate().map(input).collect();
     let param = |name: &str| b.param(name, &golden.params[name].shape);
     b.output("y", (case.build)(&x, &param));
     b.finish().unwrap_or_else(|e| panic!("{}: {e}", case.name))
@@ -28,11 +33,11 @@ pub fn run(device: &dyn Device, graph: &Graph, golden: &Golden) -> (Vec<f32>, Ar
     let plan = Arc::new(compile(graph, device.kernels()).unwrap());
     let mut session = device.load(plan.clone(), &golden.store()).unwrap();
     for (k, t) in golden.x.iter().enumerate() {
-        session.input(k).copy_from_slice(&t.data);
+        session.fill(k, &t.data);
     }
     session.run().unwrap();
     session.wait().unwrap();
-    (session.output(0).to_vec(), plan)
+    (session.numbers(0), plan)
 }
 
 /// How far f32 may be from the exact result.

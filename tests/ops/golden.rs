@@ -9,6 +9,9 @@ use swath::tensor::MemoryStore;
 pub struct Tensor {
     pub shape: Vec<usize>,
     pub data: Vec<f32>,
+    /// Whether it holds 8-bit samples.
+    #[serde(default)]
+    pub samples: bool,
 }
 
 #[derive(Deserialize)]

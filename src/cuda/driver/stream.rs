@@ -107,16 +107,16 @@ impl DriverStream {
 
     /// The same, one launch at a time.
     fn step(&mut self) -> Result<()> {
-        self.context.write(self.job.inputs.0, bytemuck::cast_slice(self.inputs.as_slice()))?;
+        self.context.write(self.job.inputs.0, self.inputs.as_slice())?;
         for (label, launch) in &self.job.launches {
             self.context.launch_and_wait(launch, label, 1)?;
         }
-        self.context.read(self.job.outputs.0, bytemuck::cast_slice_mut(self.outputs.as_mut_slice()))
+        self.context.read(self.job.outputs.0, self.outputs.as_mut_slice())
     }
 }
 
 impl Stream for DriverStream {
-    fn inputs(&mut self) -> &mut [f32] {
+    fn inputs(&mut self) -> &mut [u8] {
         self.inputs.as_mut_slice()
     }
 
@@ -146,7 +146,7 @@ impl Stream for DriverStream {
         self.job.launches.iter().map(timed).collect()
     }
 
-    fn outputs(&self) -> &[f32] {
+    fn outputs(&self) -> &[u8] {
         self.outputs.as_slice()
     }
 }
@@ -170,31 +170,30 @@ impl Drop for DriverStream {
 /// Host memory that the GPU copies from and to by itself.
 struct Pinned {
     context: Arc<Context>,
-    start: NonNull<f32>,
+    start: NonNull<u8>,
     len: usize,
 }
 
 impl Pinned {
     fn new(context: &Arc<Context>, len: usize) -> Result<Self> {
-        let bytes = len.max(1) * std::mem::size_of::<f32>();
         // SAFETY: the memory is this value's own, and set to zero before it is read.
-        let start = unsafe { result::malloc_host(bytes, 0) };
-        let start = start.map_err(|e| context.out_of_memory(e, bytes, "pinned"))?.cast::<f32>();
+        let start = unsafe { result::malloc_host(len.max(1), 0) };
+        let start = start.map_err(|e| context.out_of_memory(e, len, "pinned"))?.cast::<u8>();
         let Some(start) = NonNull::new(start) else {
             return Err(Error::device("the CUDA driver gave no pinned memory"));
         };
-        // SAFETY: the block has `len` elements.
+        // SAFETY: the block has `len` bytes.
         unsafe { start.as_ptr().write_bytes(0, len) };
         Ok(Self { context: context.clone(), start, len })
     }
 
-    fn as_slice(&self) -> &[f32] {
-        // SAFETY: the block has `len` initialised elements; copies into it end at `wait`, before
+    fn as_slice(&self) -> &[u8] {
+        // SAFETY: the block has `len` initialised bytes; copies into it end at `wait`, before
         // which nobody reads (see `Session::run`).
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 
-    fn as_mut_slice(&mut self) -> &mut [f32] {
+    fn as_mut_slice(&mut self) -> &mut [u8] {
         // SAFETY: as `as_slice`, and `&mut self` is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
     }
@@ -204,10 +203,10 @@ impl Pinned {
     /// # Safety
     /// The address has as much memory; nobody looks at the block until the stream has done this.
     unsafe fn fill_from(&self, address: u64, stream: sys::CUstream) -> std::result::Result<(), DriverError> {
-        let bytes = self.len * std::mem::size_of::<f32>();
         // SAFETY: as this function's.
         unsafe {
-            sys::cuMemcpyDtoHAsync_v2(self.start.as_ptr().cast::<c_void>(), address, bytes, stream).result()
+            sys::cuMemcpyDtoHAsync_v2(self.start.as_ptr().cast::<c_void>(), address, self.len, stream)
+                .result()
         }
     }
 }

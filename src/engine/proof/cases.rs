@@ -4,9 +4,10 @@ use half::bf16;
 
 use crate::graph::{Builder, Graph, Mode, Var};
 use crate::kernel::resize::ResizeMode;
+use crate::kernel::samples::ChannelScale;
 use crate::ops::{Anchors, BoxDecode, Conv2d, ConvTranspose2d, Nms, Pool2d, RoiAlign, WindowAttention};
 use crate::passes;
-use crate::tensor::MemoryStore;
+use crate::tensor::{DType, MemoryStore, TensorSpec};
 use crate::Result;
 
 /// A graph of one layer or network, and what it is computed from.
@@ -64,6 +65,7 @@ pub fn cases() -> Result<Vec<Case>> {
     lines(&mut all);
     images(&mut all);
     boxes(&mut all);
+    samples(&mut all);
     all.push("rrdb", |b| rrdb(b, 1, 8, 4));
     all.push("dense block", |b| {
         dense_block(b, conv(b, b.input("x", &[1, 3, 62, 7]), "first", 32, 3), 16, "block")
@@ -311,6 +313,26 @@ fn boxes(all: &mut Cases) {
     }
 }
 
+/// Samples in and out, at the ends of their types, about the 128 threads of a block.
+fn samples(all: &mut Cases) {
+    let clipped = ChannelScale { zero: 100.0, gain: 1.0 / 8160.0, least: 0.0, most: 1.0 };
+    let open = ChannelScale { zero: 0.0, gain: 1.0 / 255.0, least: f32::NEG_INFINITY, most: f32::INFINITY };
+    for (samples, factor) in [(DType::U8, 60.0), (DType::U16, 9000.0)] {
+        for (n, h, w) in [(1, 1, 1), (2, 3, 43), (3, 1, 128), (1, 5, 129)] {
+            all.push(format!("{samples} samples of {n} of {h}x{w}"), |b| {
+                b.input_of_samples("x", &[n, 6, h, w], samples).normalise(&[clipped, open, clipped])
+            });
+            all.push(format!("rounded to {samples}, {n} of {h}x{w}"), |b| {
+                b.input("x", &[n, 3, h, w]).to_samples(samples, factor)
+            });
+        }
+    }
+    all.push("what is no number has no sample", |b| {
+        let x = b.input("x", &[3, 7]);
+        x.scale(0.0).mul(x.scale(f32::INFINITY)).to_samples(DType::U8, 1.0)
+    });
+}
+
 /// Boxes of the 90 anchors of two images, in two classes.
 fn decoded(b: &Builder) -> Var<'_> {
     let cell = [[-4.0, -2.0, 4.0, 2.0], [-3.0, -3.0, 3.0, 3.0], [-2.0, -6.0, 2.0, 6.0]];
@@ -376,6 +398,15 @@ fn weights(graph: &Graph) -> Result<MemoryStore> {
 
 /// One tensor of noise per input.
 fn inputs(graph: &Graph) -> Vec<Vec<f32>> {
-    let shapes = graph.inputs.iter().map(|id| graph.value(*id).spec.shape.numel());
-    shapes.enumerate().map(|(k, n)| noise(1000 + k, n, 2.0)).collect()
+    let specs = graph.inputs.iter().map(|id| graph.value(*id).spec).enumerate();
+    let of = |(k, spec): (usize, TensorSpec)| {
+        let mut values = noise(1000 + k, spec.shape.numel(), 2.0);
+        match spec.dtype {
+            DType::F32 => {}
+            DType::U8 => values.iter_mut().for_each(|v| *v = (*v * 80.0 + 128.0).floor()),
+            DType::U16 => values.iter_mut().for_each(|v| *v = (*v * 20_000.0 + 32_768.0).floor()),
+        }
+        values
+    };
+    specs.map(of).collect()
 }

@@ -104,11 +104,11 @@ pub fn run(device: &dyn Device, precision: Precision, case: &Case, pattern: &str
 fn compute(device: &dyn Device, plan: Arc<Plan>, case: &Case) -> Result<Vec<f32>> {
     let mut session = device.load(plan, &case.weights)?;
     for (k, x) in case.inputs.iter().enumerate() {
-        session.input(k).copy_from_slice(x);
+        session.fill(k, x);
     }
     session.run()?;
     session.wait()?;
-    Ok(session.output(0).to_vec())
+    Ok(session.numbers(0))
 }
 
 /// How far a plan's result may be from the exact one. One call that rounds nothing but a case's inputs and weights,

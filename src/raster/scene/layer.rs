@@ -68,6 +68,12 @@ impl Layer {
         Self { file, resampler, indices }
     }
 
+    /// Whether all numbers read are whole and none is above those stored, where those are whole.
+    pub fn keeps_whole_numbers(&self) -> bool {
+        let whole = |offset: f64| offset <= 0.0 && offset.fract() == 0.0;
+        self.resampler.keeps_numbers() && self.file.bands.iter().all(|b| whole(b.radiometry.offset))
+    }
+
     /// Bytes of buffers that reading a window takes, beside the cache.
     pub fn scratch_bytes(&self, rect: &Rect) -> usize {
         let planes = self.indices.len() * size_of::<f32>();

@@ -63,6 +63,17 @@ impl Series {
         &self.samples
     }
 
+    /// The smallest type of samples that holds every number [`FrameSource::read`] gives: u8, u16 or, where numbers may
+    /// not be whole or are larger, f32.
+    pub fn whole_numbers(&self) -> SampleType {
+        let fits = |most: SampleType| self.samples.iter().all(|s| *s == SampleType::U8 || *s == most);
+        match self.layers.iter().flatten().all(Layer::keeps_whole_numbers) {
+            true if fits(SampleType::U8) => SampleType::U8,
+            true if fits(SampleType::U16) => SampleType::U16,
+            _ => SampleType::F32,
+        }
+    }
+
     /// Bytes of buffers that one `read` of a `width` by `height` window takes at most, beside the cache.
     pub fn scratch_bytes(&self, width: usize, height: usize) -> usize {
         let whole = Rect::of_size(self.grid.width, self.grid.height);

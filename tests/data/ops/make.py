@@ -22,7 +22,9 @@ def rand(*shape):
 
 def case(name, y, x=(), params=None):
     def dump(t):
-        return {"shape": list(t.shape), "data": [float(f"{v:.9g}") for v in t.flatten().tolist()]}
+        data = {"shape": list(t.shape), "data": [float(f"{v:.9g}") for v in t.flatten().tolist()]}
+        # Samples of files; all else is f32.
+        return data | ({"samples": True} if t.dtype == torch.uint8 else {})
 
     CASES[name] = {
         "x": [dump(t) for t in x],
@@ -315,6 +317,14 @@ def reductions():
     case("mean", t.mean(1), [t])
 
 
-for make in [convolutions, dense_block, element_wise, moves, images, reductions, tokens, attention, transposed, detection]:
+def samples():
+    raw = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
+    zero, gain = (torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in [(0, 100, 0), (1 / 255, 1 / 64, 1 / 128)])
+    case("normalise", ((raw.float() - zero) * gain).clamp(0, 1), [raw])
+    x = rand(2, 3, 4, 5) * 8
+    case("to_samples", (x * 60).round().clamp(1, 255), [x])
+
+
+for make in [convolutions, dense_block, element_wise, moves, images, reductions, tokens, attention, transposed, detection, samples]:
     make()
 json.dump(CASES, sys.stdout, separators=(",", ":"))
