@@ -64,33 +64,56 @@ pub(super) fn pack(tile: &Tile, params: &Conv2dParams, weights: &[f32]) -> Vec<f
     let c_in = params.c_in as usize;
     let mut packed = vec![0.0; packed_len(tile, params)];
     let per_frequency = packed.len() / FREQUENCIES;
-    for (o, filters) in weights.chunks_exact(9 * c_in).enumerate() {
-        for (i, filter) in filters.chunks_exact(9).enumerate() {
-            let at = (o / tile.rows * c_in + i) * tile.rows + o % tile.rows;
-            for (f, value) in transformed_filter(filter).into_iter().enumerate() {
-                packed[f * per_frequency + at] = value;
+    for (block, filters) in weights.chunks(9 * c_in * tile.rows).enumerate() {
+        for i in 0..c_in {
+            let mut taps = [[0.0; ABREAST]; 9];
+            for (o, filter) in filters.chunks_exact(9 * c_in).enumerate() {
+                let filter = &filter[9 * i..][..9];
+                taps.iter_mut().zip(filter).for_each(|(tap, g)| tap[o] = f64::from(*g));
+            }
+            let at = (block * c_in + i) * tile.rows;
+            for (f, numbers) in transformed_filters(&taps).iter().enumerate() {
+                packed[f * per_frequency + at..][..tile.rows].copy_from_slice(&numbers[..tile.rows]);
             }
         }
     }
     packed
 }
 
-/// `G g Gt` of one 3x3 filter, rounded once.
-fn transformed_filter(filter: &[f32]) -> [f32; FREQUENCIES] {
-    const G: [[f64; 3]; IN] = [
-        [1.0 / 4.0, 0.0, 0.0],
-        [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-        [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-        [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-        [0.0, 0.0, 1.0],
-    ];
-    std::array::from_fn(|f| {
-        let (row, column) = (G[f / IN], G[f % IN]);
-        let sum: f64 =
-            filter.iter().enumerate().map(|(k, &g)| row[k / 3] * f64::from(g) * column[k % 3]).sum();
-        sum as f32
-    })
+/// Filters transformed together, one in each lane: at least as many as any tile has rows.
+const ABREAST: usize = 8;
+
+/// One number of each filter.
+type Abreast = [f64; ABREAST];
+
+/// `G g Gt` of 3x3 filters: whole multiples of the taps, which f64 holds exactly unless they are far apart, and one
+/// division.
+fn transformed_filters(taps: &[Abreast; 9]) -> [[f32; ABREAST]; FREQUENCIES] {
+    /// What the rows of `G` are whole numbers over.
+    const OVER: [f64; IN] = [4.0, 6.0, 6.0, 24.0, 24.0, 1.0];
+    let columns: [[Abreast; IN]; 3] = std::array::from_fn(|c| multiples([taps[c], taps[3 + c], taps[6 + c]]));
+    let mut numbers = [[0.0; ABREAST]; FREQUENCIES];
+    for (row, numbers) in numbers.chunks_exact_mut(IN).enumerate() {
+        let across = multiples([columns[0][row], columns[1][row], columns[2][row]]);
+        for ((to, from), over) in numbers.iter_mut().zip(across).zip(OVER) {
+            *to = from.map(|v| (v / (OVER[row] * over)) as f32);
+        }
+    }
+    numbers
+}
+
+/// The whole numbers of `G` times three numbers: rows (1, 0, 0), (-1, ∓1, -1), (1, ±2, 4) and (0, 0, 1).
+fn multiples([a, b, c]: [Abreast; 3]) -> [Abreast; IN] {
+    let near: Abreast = std::array::from_fn(|k| a[k] + c[k]);
+    let far: Abreast = std::array::from_fn(|k| a[k] + 4.0 * c[k]);
+    [
+        a,
+        std::array::from_fn(|k| -near[k] - b[k]),
+        std::array::from_fn(|k| b[k] - near[k]),
+        std::array::from_fn(|k| far[k] + 2.0 * b[k]),
+        std::array::from_fn(|k| far[k] - 2.0 * b[k]),
+        c,
+    ]
 }
 
 /// Transformed channels of one unit: frequency by frequency, channel by channel, block by block.
