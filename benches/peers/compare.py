@@ -9,6 +9,7 @@ See README.md.
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -66,11 +67,12 @@ def torch_runner(job, compiled=False):
     model = network(job.work, job.blocks)
     model.load_state_dict(torch.load(job.folder / "weights.pth", weights_only=True)[WORKS[job.work].key])
     model = model.to(kind)
-    run = torch.compile(model) if compiled else model
+    for part in WORKS[job.work].regions(model) if compiled else []:
+        part.compile()
 
     def one(x):
         with torch.inference_mode():
-            return run(torch.from_numpy(x).to(kind)).float().numpy()
+            return model(torch.from_numpy(x).to(kind)).float().numpy()
 
     return one
 
@@ -261,7 +263,13 @@ def main():
     for arguments.work in arguments.works:
         sizes = arguments.sizes or WORKS[arguments.work].sizes
         with tempfile.TemporaryDirectory() as folder:
-            prepare(Path(folder), arguments.work, arguments.blocks, sizes)
+            # In a process of its own: tracing a large network takes gigabytes that would not come back.
+            maker = multiprocessing.get_context("spawn").Process(
+                target=prepare, args=(Path(folder), arguments.work, arguments.blocks, sizes))
+            maker.start()
+            maker.join()
+            if maker.exitcode:
+                sys.exit(f"{arguments.work} could not be written for the peers")
             for precision in arguments.precisions:
                 for threads in arguments.threads:
                     for one in sizes:

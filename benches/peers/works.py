@@ -12,13 +12,15 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "tools"))
 
 @dataclass
 class Work:
-    """One network: how it is made, the channels of its input, the (batch, rows, columns) it is run on, and
-    under which key its parameters are saved."""
+    """One network: how it is made, the channels of its input, the (batch, rows, columns) it is run on, under
+    which key its parameters are saved, and the parts of it that are compiled each by itself, so that what runs
+    several times is compiled once."""
 
     make: Callable
     channels: int
     sizes: list
     key: str
+    regions: Callable = lambda model: [model]
 
 
 def esrgan(blocks):
@@ -114,7 +116,8 @@ WORKS = {
     "esrgan": Work(esrgan, 24, [(1, 32, 32), (16, 32, 32), (1, 128, 128)], "params_ema"),
     "swin": Work(swin, 3, [(1, 512, 512), (4, 256, 256)], "model"),
     "resnet": Work(resnet, 3, [(1, 512, 512)], "model"),
-    "solar_farm": Work(solar_farm, 36, [(1, 512, 512)], "model"),
+    "solar_farm": Work(solar_farm, 36, [(1, 512, 512)], "model",
+                       lambda model: [model.backbone.backbone, *model.intermediates, *model.heads]),
 }
 
 
