@@ -79,7 +79,8 @@ fn available() -> String {
 fn kernels(args: &Args, pattern: &str) -> Result<()> {
     let Args { device, threads, .. } = *args;
     let mut proofs = Vec::new();
-    for precision in args.precision.map_or(Precision::ALL.to_vec(), |precision| vec![precision]) {
+    let all = || Precision::ALL.into_iter().filter(|precision| device.takes(*precision)).collect();
+    for precision in args.precision.map_or_else(all, |precision| vec![precision]) {
         let engine = Engine::open(Setup { device, threads, precision, pointwise: false })?;
         proofs.extend(engine.prove(pattern)?);
     }

@@ -75,6 +75,11 @@ impl DevicePick {
     pub fn is_pointwise(self) -> bool {
         !matches!(self, Self::Auto | Self::Cpu)
     }
+
+    /// Whether it can be asked to round so.
+    pub fn takes(self, precision: Precision) -> bool {
+        !matches!((self, precision), (Self::Cuda(_), Precision::Int8))
+    }
 }
 
 impl Setup {
@@ -91,7 +96,7 @@ impl Setup {
                 Ok(Box::new(if self.pointwise { cpu.pointwise() } else { cpu }))
             }
             DevicePick::Reference => Ok(Box::new(Reference::<f64>::new())),
-            DevicePick::Cuda(_) if self.precision == Precision::Int8 => {
+            cuda @ DevicePick::Cuda(_) if !cuda.takes(self.precision) => {
                 Err(Error::usage("--precision int8 is for the CPU; CUDA takes bf16, f16 and tf32"))
             }
             DevicePick::Cuda(index) => Ok(Box::new(Cuda::open(index)?.with_precision(self.precision))),
