@@ -110,7 +110,7 @@ template <class E, u32 TILES, u32 KERNEL> struct Block {
             const bool more = stage + 1 < stages;
             UNROLL for (u32 column = 0; column < KERNEL; column++) {
                 const u32 step = stage * KERNEL + column;
-                copies_wait();
+                copies_wait<0>();
                 barrier();
                 if (more || column + 1 < KERNEL) fetch(step + 1);
                 // The next stage's pixels are on their way while this one's are multiplied.

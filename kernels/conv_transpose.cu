@@ -1,21 +1,6 @@
-// Transposed convolution in f32: the pixels of y of one phase, every `stride`-th, are a plain convolution of x.
+// Transposed convolution in f32.
+#include "phases.cuh"
 #include "tiles.cuh"
-
-enum { CONV_X, CONV_BIAS };
-
-// One axis of one phase; see the contract. Tap u of `taps` reads x at pixel - pad + u.
-struct Phase {
-    u32 taps, pad, extent;
-};
-
-DEVICE Phase phase_of(const ConvTranspose2dParams& p, u32 phase, u32 extent) {
-    const u32 first = (phase + p.pad) % p.stride, ahead = (phase + p.pad) / p.stride;
-    Phase f;
-    f.taps = (p.kernel - first + p.stride - 1) / p.stride;
-    f.pad = f.taps - 1 - (ahead < f.taps - 1 ? ahead : f.taps - 1);
-    f.extent = extent > phase ? (extent - phase + p.stride - 1) / p.stride : 0;
-    return f;
-}
 
 struct Transposed {
     const Operands& o;
@@ -67,9 +52,8 @@ struct Transposed {
         if (!stored || at >= rows.extent * columns.extent) return;
         const u32 row = at / columns.extent * p.stride + row_phase;
         const u32 column = at % columns.extent * p.stride + column_phase;
-        const f32 v = sum + bias;
         o.y[block_z() * p.y_batch_stride + ((u64)y_channel * p.h_out + row) * p.w_out + column] =
-            p.relu && v < 0.0f ? 0.0f : v;
+            transposed_epilogue(p, bias, sum);
     }
 };
 

@@ -2,10 +2,7 @@
 //
 // A warp owns 8 rows of 128 columns of y, a block 32 rows. Terms run in order, one chain of fused
 // multiply-adds per element.
-#include "params.cuh"
-
-// Operands as the launch orders them; those that are absent are not read.
-enum { MATMUL_X, MATMUL_W, MATMUL_BIAS, MATMUL_RESIDUAL };
+#include "linear.cuh"
 
 #define WARPS 4
 #define WARP_ROWS 8
@@ -47,11 +44,9 @@ ENTRY THREADS(128) matmul_fwd_f32__tile_32x128(Operands o, MatmulParams p) {
             UNROLL for (u32 j = 0; j < LANE_COLUMNS; j++) {
                 u64 c = column + lane + 32 * j;
                 if (r >= p.m || c >= p.n) continue;
-                f32 v = sums[i][j] + (p.has_bias ? o.x[MATMUL_BIAS][c] : 0.0f);
-                if (p.act == MATMUL_RELU) v = v < 0.0f ? 0.0f : v;
-                if (p.act == MATMUL_GELU) v = gelu(v);
-                if (p.residual) v += o.x[MATMUL_RESIDUAL][r * p.n + c];
-                o.y[r * p.n + c] = v;
+                f32 v[1] = {sums[i][j] + linear_bias(p, o, c)};
+                linear_activate(p, v);
+                o.y[r * p.n + c] = p.residual ? v[0] + o.x[MATMUL_RESIDUAL][r * p.n + c] : v[0];
             }
         }
     }

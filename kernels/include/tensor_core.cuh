@@ -12,8 +12,8 @@ DEVICE void copy_16(void* to, const void* from) {
 
 DEVICE void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
-// Waits for this thread's copies; others see them after a barrier.
-DEVICE void copies_wait() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
+// Waits for all groups of this thread's copies but the last `KEEP`; others see them after a barrier.
+template <u32 KEEP> DEVICE void copies_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(KEEP) : "memory"); }
 
 // A 16 x 8 tile of sums: this lane's elements of rows lane/4 and lane/4 + 8, columns 2(lane%4) and the next.
 struct Sums {
@@ -41,6 +41,8 @@ struct Bf16 {
         asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(w) : "f"(v[1]), "f"(v[0]));
         return w;
     }
+    // The number of a word that was its `i`-th.
+    static DEVICE_MEMBER f32 number(u32 w, u32 i) { return float_of(i ? w & 0xffff0000u : w << 16); }
     // Adds a left times a right factor; the right one is 8 words (terms) by 8 columns, this lane's of
     // terms lane%4 and lane%4 + 4, column lane/4.
     static DEVICE_MEMBER void multiply(Sums& d, const Left& a, u32 b0, u32 b1) {
@@ -56,6 +58,11 @@ struct F16 {
         u32 w;
         asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(w) : "f"(v[1]), "f"(v[0]));
         return w;
+    }
+    static DEVICE_MEMBER f32 number(u32 w, u32 i) {
+        f32 v;
+        asm("cvt.f32.f16 %0, %1;" : "=f"(v) : "h"((u16)(i ? w >> 16 : w)));
+        return v;
     }
     static DEVICE_MEMBER void multiply(Sums& d, const Left& a, u32 b0, u32 b1) {
         asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"

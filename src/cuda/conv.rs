@@ -4,7 +4,6 @@ use super::launch::{Launch, Operands, WARP};
 use super::modules::Set;
 use super::table::{mismatch, Entry};
 use crate::kernel::conv::Conv2dParams;
-use crate::kernel::precision::Precision;
 use crate::kernel::registry::Impl;
 use crate::kernel::Kernel;
 use crate::plan::Packed;
@@ -22,7 +21,7 @@ const MAX_POSITION: u64 = 1 << 31;
 pub(super) const GEMM_64: Entry = Entry {
     choose: Impl::always("conv2d_fwd", "conv2d_fwd_f32__gemm_64x128"),
     set: Set::Sm72,
-    precision: Precision::F32,
+    blocks: |_| u64::MAX,
     workspace: |_| 0,
     packed: |k| packed(k, 64),
     prepare: |k, w| pack(k, w, 64),
@@ -37,7 +36,7 @@ pub(super) const GEMM_32: Entry = Entry {
         fits: |k| matches!(k, Kernel::Conv2d(p) if group_channels(p) <= 32),
     },
     set: Set::Sm72,
-    precision: Precision::F32,
+    blocks: |_| u64::MAX,
     workspace: |_| 0,
     packed: |k| packed(k, 32),
     prepare: |k, w| pack(k, w, 32),
@@ -52,7 +51,7 @@ pub(super) const GEMM_8: Entry = Entry {
         fits: |k| matches!(k, Kernel::Conv2d(p) if group_channels(p) <= 8),
     },
     set: Set::Sm72,
-    precision: Precision::F32,
+    blocks: |_| u64::MAX,
     workspace: |_| 0,
     packed: |k| packed(k, 8),
     prepare: |k, w| pack(k, w, 8),

@@ -32,7 +32,7 @@ macro_rules! halo {
                 fits: |k| fits(k, $kernel, $tiles),
             },
             set: Set::Sm80,
-            precision: Precision::$precision,
+            blocks: |_| u64::MAX,
             workspace: |_| 0,
             packed: |k| packed(k, Precision::$precision, $tiles),
             prepare: |k, w| pack(k, w, Precision::$precision, $tiles),

@@ -72,7 +72,7 @@ macro_rules! wgmma {
                 fits: |k| fits(k, Form { side: $side, rows: $rows }),
             },
             set: Set::Sm90a,
-            precision: Precision::$precision,
+            blocks: |_| u64::MAX,
             workspace,
             packed: |k| packed(k, Form { side: $side, rows: $rows }),
             prepare: |k, w| pack(k, w, Precision::$precision, Form { side: $side, rows: $rows }),

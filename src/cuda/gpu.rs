@@ -12,6 +12,9 @@ pub trait Gpu: Send + Sync {
     /// Its compute capability: ten times the major plus the minor number.
     fn capability(&self) -> u32;
 
+    /// Multiprocessors, each of which executes blocks of its own.
+    fn multiprocessors(&self) -> u32;
+
     /// Its memory, where it has an end.
     ///
     /// # Errors

@@ -112,7 +112,7 @@ mod tests {
 
     /// A step from one place of the arena to another.
     fn step(kernel: Kernel, x: usize, y: usize) -> Step {
-        let choice = choose(&kernel, 90, Precision::Bf16).unwrap();
+        let choice = choose(&kernel, 90, 1, Precision::Bf16).unwrap();
         Step {
             kernel,
             operands: vec![arena(x), arena(0)],

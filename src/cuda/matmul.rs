@@ -1,14 +1,53 @@
-//! Launches of the matrix product of a linear layer.
+//! Launches of the matrix product of a linear layer, and its weights as the entries read them.
 
 use super::launch::{Launch, Operands};
+use super::matrix_tiles::{Tile, THREADS};
+use super::modules::Set;
 use super::table::{mismatch, Entry};
 use crate::kernel::matmul::MatmulParams;
+use crate::kernel::precision::Precision;
+use crate::kernel::registry::Impl;
 use crate::kernel::Kernel;
-use crate::Result;
+use crate::plan::Packed;
+use crate::{Error, Result};
 
 const NAME: &str = "matmul_fwd_f32__tile_32x128";
 
+/// Least rows and columns of y on matrix units: with fewer, most of a tile would be computed for nothing.
+const MIN_SIDE: u64 = 16;
+/// Columns and terms are 32-bit numbers there.
+const MAX_SIDE: u64 = 1 << 30;
+/// Terms of x that are read at once, and their bytes.
+const VECTOR: u64 = 4;
+const VECTOR_BYTES: u64 = 16;
+
 pub(super) const TILE: Entry = Entry::always("matmul_fwd", NAME, launch);
+
+macro_rules! tiles {
+    ($name:ident, $entry:literal, $precision:ident, $tile:ident) => {
+        pub(super) const $name: Entry = Entry {
+            choose: Impl {
+                contract: "matmul_fwd",
+                entry: $entry,
+                rank: Tile::$tile.rank(),
+                fits: |k| fits(k, Tile::$tile),
+            },
+            set: Set::Sm80,
+            blocks: |k| blocks(k, Tile::$tile),
+            workspace: |_| 0,
+            packed: |k| packed(k, Tile::$tile, Precision::$precision),
+            prepare: |k, w| pack(k, w, Tile::$tile, Precision::$precision),
+            launch: |k, o| launch_tiles(k, o, $entry, Tile::$tile),
+        };
+    };
+}
+
+tiles!(BF16_64, "matmul_fwd_bf16f32__tile_64x64_sm80", Bf16, Small);
+tiles!(BF16_128, "matmul_fwd_bf16f32__tile_128x128_sm80", Bf16, Large);
+tiles!(F16_64, "matmul_fwd_f16f32__tile_64x64_sm80", F16, Small);
+tiles!(F16_128, "matmul_fwd_f16f32__tile_128x128_sm80", F16, Large);
+tiles!(TF32_64, "matmul_fwd_tf32f32__tile_64x64_sm80", Tf32, Small);
+tiles!(TF32_128, "matmul_fwd_tf32f32__tile_128x128_sm80", Tf32, Large);
 
 fn launch(kernel: &Kernel, o: &Operands) -> Result<Vec<Launch>> {
     let Kernel::Matmul(p) = kernel else { return Err(mismatch(kernel)) };
@@ -17,7 +56,46 @@ fn launch(kernel: &Kernel, o: &Operands) -> Result<Vec<Launch>> {
     Ok(vec![Launch::new(NAME, grid, [128, 1, 1], &by_role(p, o), p)?])
 }
 
-/// Operands where the entry looks for them: x, w, bias, residual.
+fn fits(kernel: &Kernel, tile: Tile) -> bool {
+    let Kernel::Matmul(p) = kernel else { return false };
+    let sized = p.m.min(p.n) >= MIN_SIDE && p.n.max(p.k) < MAX_SIDE && p.k.is_multiple_of(VECTOR);
+    sized && tile.whole(p.n as usize)
+}
+
+fn blocks(kernel: &Kernel, tile: Tile) -> u64 {
+    let Kernel::Matmul(p) = kernel else { return 0 };
+    tile.enough(tile.grid(p.n as usize, p.m as usize))
+}
+
+fn packed(kernel: &Kernel, tile: Tile, precision: Precision) -> Option<Packed> {
+    let Kernel::Matmul(p) = kernel else { return None };
+    Some(Packed { operand: 1, len: tile.packed_len(p.n as usize, p.k as usize, precision), variant: 0 })
+}
+
+fn pack(kernel: &Kernel, weights: &[f32], tile: Tile, precision: Precision) -> Result<Vec<u8>> {
+    let Kernel::Matmul(p) = kernel else { return Err(mismatch(kernel)) };
+    let (n, k) = (p.n as usize, p.k as usize);
+    if Some(weights.len()) != n.checked_mul(k) {
+        return Err(Error::shape(format!("matmul: {} weights, {n} x {k} wanted", weights.len())));
+    }
+    let words = tile.pack(n, k, precision, |channel, term| weights[channel * k + term]);
+    Ok(bytemuck::cast_slice(&words).to_vec())
+}
+
+fn launch_tiles(kernel: &Kernel, o: &Operands, entry: &'static str, tile: Tile) -> Result<Vec<Launch>> {
+    let Kernel::Matmul(p) = kernel else { return Err(mismatch(kernel)) };
+    if !o.x[0].is_multiple_of(VECTOR_BYTES) {
+        return Err(Error::device(format!(
+            "matmul: x begins at {:#x}, no multiple of {VECTOR_BYTES}",
+            o.x[0]
+        )));
+    }
+    p.activation()?;
+    let grid = [tile.grid(p.n as usize, p.m as usize), 1, 1];
+    Ok(vec![Launch::new(entry, grid, [THREADS, 1, 1], &by_role(p, o), p)?])
+}
+
+/// Operands where the entries look for them: x, w, bias, residual.
 fn by_role(p: &MatmulParams, o: &Operands) -> Operands {
     let bias = if p.has_bias == 1 { o.x[2] } else { 0 };
     let residual = if p.residual == 1 { o.x[2 + p.has_bias as usize] } else { 0 };

@@ -51,7 +51,7 @@ impl Kernels for Cuda {
             Rounding::None => Precision::F32,
             Rounding::AsAsked(_) => self.precision,
         };
-        table::choose(kernel, self.gpu.capability(), precision)
+        table::choose(kernel, self.gpu.capability(), self.gpu.multiprocessors(), precision)
     }
 }
 

@@ -3,8 +3,8 @@
 use super::launch::{Launch, Operands};
 use super::modules::Set;
 use super::{
-    attention, blur, boxes, conv, conv_matrix, conv_transpose, conv_warpgroup, layer_norm, map, matmul, pool,
-    reduce, resize, roi_align, samples, select, softmax,
+    attention, blur, boxes, conv, conv_matrix, conv_transpose, conv_warpgroup, conv_windows, layer_norm, map,
+    matmul, pool, reduce, resize, roi_align, samples, select, softmax,
 };
 use crate::kernel::precision::Precision;
 use crate::kernel::registry::{self, Impl};
@@ -18,8 +18,9 @@ pub(super) struct Entry {
     pub choose: Impl,
     /// Which GPUs it is for.
     pub set: Set,
-    /// What it rounds factors to; taken where that is asked for, f32 always.
-    pub precision: Precision,
+    /// Blocks of a call, of which two thirds of the multiprocessors must get one; from there on it takes less time
+    /// than the implementation below it.
+    pub blocks: fn(&Kernel) -> u64,
     /// Elements of scratch a call needs.
     pub workspace: fn(&Kernel) -> usize,
     /// The operand that is made ready at load and not read afterwards.
@@ -41,7 +42,7 @@ impl Entry {
         Self {
             choose,
             set: Set::Sm72,
-            precision: Precision::F32,
+            blocks: |_| u64::MAX,
             workspace: |_| 0,
             packed: |_| None,
             prepare: |_, _| Ok(Vec::new()),
@@ -55,6 +56,12 @@ const ENTRIES: &[Entry] = &[
     conv::GEMM_64,
     conv::GEMM_32,
     conv::GEMM_8,
+    conv_windows::BF16_64,
+    conv_windows::BF16_128,
+    conv_windows::F16_64,
+    conv_windows::F16_128,
+    conv_windows::TF32_64,
+    conv_windows::TF32_128,
     conv_matrix::BF16_1X1_32,
     conv_matrix::BF16_1X1_64,
     conv_matrix::BF16_3X3_32,
@@ -81,9 +88,20 @@ const ENTRIES: &[Entry] = &[
     softmax::THREADS,
     softmax::WARPS,
     matmul::TILE,
+    matmul::BF16_64,
+    matmul::BF16_128,
+    matmul::F16_64,
+    matmul::F16_128,
+    matmul::TF32_64,
+    matmul::TF32_128,
     layer_norm::WARPS,
     attention::WARPS,
+    attention::BF16,
+    attention::F16,
     conv_transpose::GEMM_32,
+    conv_transpose::BF16,
+    conv_transpose::F16,
+    conv_transpose::TF32,
     boxes::ANCHORS,
     boxes::DECODE,
     boxes::NMS,
@@ -99,14 +117,24 @@ pub fn entries() -> impl Iterator<Item = &'static str> {
     ENTRIES.iter().map(|e| e.choose.entry)
 }
 
-/// The implementation of a kernel on a machine of that capability.
-pub(super) fn choose(kernel: &Kernel, capability: u32, precision: Precision) -> Result<Choice> {
+/// The implementation of a kernel on a GPU of that capability and so many multiprocessors.
+pub(super) fn choose(
+    kernel: &Kernel,
+    capability: u32,
+    multiprocessors: u32,
+    precision: Precision,
+) -> Result<Choice> {
     match kernel {
         Kernel::Conv2d(p) => p.check()?,
         Kernel::ConvTranspose2d(p) => p.check()?,
         _ => {}
     }
-    let allowed = ENTRIES.iter().filter(|e| e.set.runs_on(capability) && precision.allows(e.precision));
+    let enough = u64::from(multiprocessors) * 2 / 3;
+    let allowed = ENTRIES.iter().filter(|e| {
+        e.set.runs_on(capability)
+            && precision.allows(Precision::of(e.choose.entry))
+            && (e.blocks)(kernel) >= enough
+    });
     let entry = find(registry::choose(allowed.map(|e| &e.choose), kernel)?.entry)?;
     let (workspace, packed) = ((entry.workspace)(kernel), (entry.packed)(kernel));
     Ok(Choice { workspace, packed, ..Choice::of(entry.choose.entry) })

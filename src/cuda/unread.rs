@@ -123,7 +123,7 @@ mod tests {
     /// A step from places of the arena, in channels, to another.
     fn step(kernel: Kernel, x: &[usize], y: usize) -> Step {
         let place = |channel: &usize| Slot { region: Region::Arena, offset: channel * PLANE };
-        let choice = choose(&kernel, 90, Precision::Bf16).unwrap();
+        let choice = choose(&kernel, 90, 1, Precision::Bf16).unwrap();
         let operands = x.iter().map(place).collect();
         Step { kernel, operands, y: place(&y), choice, kept: None, label: String::new() }
     }

@@ -86,6 +86,11 @@ impl Gpu for OnMachine {
         self.0.capability
     }
 
+    // So few that small cases fill them.
+    fn multiprocessors(&self) -> u32 {
+        3
+    }
+
     fn allocate(&self, bytes: usize) -> Result<u64> {
         Ok(self.0.memory().alloc(bytes))
     }

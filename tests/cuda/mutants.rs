@@ -49,8 +49,9 @@ fn what_is_left_out_is_missed() {
     for (name, entry) in &*ENTRIES {
         mutants.extend(sites(entry).into_iter().map(|site| (*name, entry, site)));
     }
-    let killed =
-        |name: &str, mutant: &Entry| PROOF.launched[name].iter().any(|l| l.repeated_with(mutant).is_err());
+    // Waited for here: the proof needs the threads that go through the mutants.
+    let launched = &PROOF.launched;
+    let killed = |name: &str, mutant: &Entry| launched[name].iter().any(|l| l.repeated_with(mutant).is_err());
     let outcomes: Vec<_> = mutants
         .into_par_iter()
         .map(|(name, entry, site)| (name, killed(name, &entry.without(&site)), site))

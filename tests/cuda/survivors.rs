@@ -19,11 +19,18 @@ pub struct Survivor {
 /// All of them.
 pub const SURVIVORS: &[Survivor] = &[
     Survivor {
-        file: "attention.cu",
-        line: "const f32* all = t.padding ? o.x[ATTENTION_PAD] : o.x[ATTENTION_X] + t.source * 3 * channels;",
+        file: "attention_sm80.cu",
+        line: "for (u32 first = 0; first < tokens; first += KEYS) {",
         kind: SiteKind::Bounds,
-        mutants: 1,
-        why: "passes over the product where a head has no elements, and every head has",
+        mutants: 2,
+        why: "the loop is entered, since a window has a token",
+    },
+    Survivor {
+        file: "attention_sm80.cu",
+        line: "for (u32 group = warp * 16; group < (tokens + 63) / 64 * 64; group += WARPS * 16) {",
+        kind: SiteKind::Bounds,
+        mutants: 2,
+        why: "the loop is entered by every warp, since a window has a token",
     },
     Survivor {
         file: "blur.cu",
@@ -110,6 +117,20 @@ pub const SURVIVORS: &[Survivor] = &[
         why: "the loop is entered, since a product has a term",
     },
     Survivor {
+        file: "matrix_tiles.cuh",
+        line: "if (more) load(stage + 1, v);",
+        kind: SiteKind::Bounds,
+        mutants: 15,
+        why: "beyond the last stage there are no terms, and nothing is read",
+    },
+    Survivor {
+        file: "matrix_tiles.cuh",
+        line: "if (stage < stages) {",
+        kind: SiteKind::Bounds,
+        mutants: 15,
+        why: "the first stage's weights are copied, since a product has a term",
+    },
+    Survivor {
         file: "resize.cu",
         line: "if (p.mode == RESIZE_NEAREST) resize<1>(o, p);",
         kind: SiteKind::Bounds,
@@ -157,5 +178,12 @@ pub const SURVIVORS: &[Survivor] = &[
         kind: SiteKind::Bounds,
         mutants: 3,
         why: "the loop is entered: a block has no more warps than there are terms of a stage",
+    },
+    Survivor {
+        file: "tokens.cuh",
+        line: "const f32* all = t.padding ? o.x[ATTENTION_PAD] : o.x[ATTENTION_X] + t.source * 3 * channels;",
+        kind: SiteKind::Bounds,
+        mutants: 1,
+        why: "passes over the product where a head has no elements, and every head has",
     },
 ];

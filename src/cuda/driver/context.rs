@@ -260,6 +260,7 @@ fn properties(device: sys::CUdevice) -> std::result::Result<Properties, DriverEr
     Ok(Properties {
         name: result::device::get_name(device)?,
         capability: (major * 10 + minor).max(0) as u32,
+        multiprocessors: attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?.max(0) as u32,
         // SAFETY: as above.
         memory: unsafe { result::device::total_mem(device) }?,
         integrated: attribute(A::CU_DEVICE_ATTRIBUTE_INTEGRATED)? != 0,

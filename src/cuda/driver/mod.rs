@@ -28,6 +28,8 @@ pub struct Properties {
     pub name: String,
     /// Compute capability: ten times the major plus the minor number.
     pub capability: u32,
+    /// Multiprocessors.
+    pub multiprocessors: u32,
     /// Bytes of its memory.
     pub memory: usize,
     /// Whether it shares the processor's memory.
@@ -60,6 +62,10 @@ impl Driver {
 impl Gpu for Driver {
     fn capability(&self) -> u32 {
         self.properties().capability
+    }
+
+    fn multiprocessors(&self) -> u32 {
+        self.properties().multiprocessors
     }
 
     fn pool(&self) -> Result<Option<Pool>> {

@@ -62,6 +62,8 @@ pub fn cases() -> Result<Vec<Case>> {
     halos(&mut all);
     epilogues(&mut all);
     geometry(&mut all);
+    windows(&mut all);
+    tokens(&mut all);
     lines(&mut all);
     images(&mut all);
     boxes(&mut all);
@@ -204,16 +206,61 @@ fn geometry(all: &mut Cases) {
             x.conv2d(w, None, conv)
         });
     }
-    for (c_out, kernel, stride, padding) in [(5, 4, 2, 1), (33, 2, 2, 0), (7, 5, 3, 1), (32, 3, 1, 1)] {
+    for (c_out, kernel, stride, padding) in
+        [(5, 4, 2, 1), (33, 2, 2, 0), (7, 5, 3, 1), (32, 3, 1, 1), (66, 5, 2, 2)]
+    {
         all.push(format!("transposed {kernel}x{kernel} by {stride}"), |b| {
             let (x, w) = (b.input("x", &[2, 3, 7, 19]), b.param("w", &[3, c_out, kernel, kernel]));
             x.conv_transpose2d(w, Some(b.param("b", &[c_out])), ConvTranspose2d { stride, padding }).relu()
         });
     }
+    all.push("transposed without bias", |b| {
+        let (x, w) = (b.input("x", &[1, 8, 3, 4]), b.param("w", &[8, 18, 5, 5]));
+        x.conv_transpose2d(w, None, ConvTranspose2d { stride: 2, padding: 0 })
+    });
     for factor in [2, 3] {
         all.push(format!("conv enlarged {factor}"), |b| {
             let x = b.input("x", &[2, 4, 5, 6]);
             conv(b, x.upsample_nearest(factor), "conv", 10, 3).sigmoid()
+        });
+    }
+}
+
+/// Pixels and channels about the 64 and 128 of a tile on matrix units, terms about the 16 and 32 of a stage.
+fn windows(all: &mut Cases) {
+    let plain = Conv2d::default();
+    let convs = [
+        ("pointwise by 2", [2, 16, 15, 15], [64, 16, 1, 1], Conv2d { stride: [2; 2], ..plain }),
+        ("3x3 by 2", [1, 8, 19, 17], [65, 8, 3, 3], Conv2d { stride: [2; 2], padding: [1; 2], ..plain }),
+        ("7x7 by 2", [1, 3, 24, 21], [63, 3, 7, 7], Conv2d { stride: [2; 2], padding: [3; 2], ..plain }),
+        ("dilated", [2, 4, 9, 12], [16, 4, 3, 2], Conv2d { dilation: [3, 2], padding: [3, 2], ..plain }),
+        ("unpadded 5x5 by 3", [1, 1, 40, 27], [9, 1, 5, 5], Conv2d { stride: [3, 1], ..plain }),
+        ("many", [2, 8, 25, 23], [200, 8, 3, 3], Conv2d { stride: [2; 2], padding: [2; 2], ..plain }),
+    ];
+    for (name, x, w, conv) in convs {
+        all.push(format!("windows {name}"), |b| {
+            let y = b.input("x", &x).conv2d(b.param("w", &w), Some(b.param("b", &[w[0]])), conv);
+            let r = |k| b.input(k, &[x[0], w[0], y.dim(2), y.dim(3)]);
+            r("r").scaled_add(0.2, r("q").scaled_add(0.3, y.prelu(b.param("s", &[w[0]]))))
+        });
+    }
+    for (size, c_out) in [(16, 64), (24, 128)] {
+        all.push(format!("windows of {size}x{size} to {c_out}, plain"), |b| {
+            let (x, w) = (b.input("x", &[1, 4, size, size]), b.param("w", &[c_out, 4, 2, 2]));
+            x.conv2d(w, None, Conv2d { stride: [2; 2], ..plain })
+        });
+    }
+}
+
+/// The same for rows of a linear layer.
+fn tokens(all: &mut Cases) {
+    for (m, k, n) in [(16, 4, 16), (64, 32, 64), (65, 36, 63), (17, 100, 130), (130, 36, 72), (130, 16, 72)] {
+        all.push(format!("tokens {m}x{k} to {n}"), |b| {
+            let (w, bias) = (b.param("w", &[n, k]), b.param("b", &[n]));
+            b.input("r", &[m, n]).add(b.input("x", &[m, k]).linear(w, Some(bias)).gelu())
+        });
+        all.push(format!("tokens {m}x{k} to {n}, relu"), |b| {
+            b.input("x", &[m, k]).linear(b.param("w", &[n, k]), None).relu()
         });
     }
 }
@@ -246,7 +293,15 @@ fn lines(all: &mut Cases) {
         let y = x.linear(b.param("w", &[300, 40]), Some(b.param("b", &[300])));
         r.add(y.scale(3.0).gelu().linear(b.param("v", &[300, 300]), None).gelu())
     });
-    let forms = [(3, 5, 4, 2, true), (2, 5, 6, 0, false), (1, 5, 7, 3, false), (1, 3, 2, 1, false)];
+    let forms = [
+        (3, 5, 4, 2, true),
+        (2, 5, 6, 0, false),
+        (1, 5, 7, 3, false),
+        (1, 3, 2, 1, false),
+        (2, 32, 8, 3, true),
+        (2, 20, 3, 1, true),
+        (1, 32, 9, 0, false),
+    ];
     for (heads, dim, window, shift, cosine) in forms {
         all.push(format!("attention {heads} heads of {dim}, window {window}"), |b| {
             let x = b.input("x", &[2, 9, 10, 3 * heads * dim]);
@@ -256,6 +311,12 @@ fn lines(all: &mut Cases) {
             x.window_attention(WindowAttention { heads, window, shift, cosine }, pad, bias, scale)
         });
     }
+    all.push("attention of small heads", |b| {
+        let x = b.input("x", &[1, 3, 4, 24]);
+        let (pad, bias) = (b.param("pad", &[24]), b.param("bias", &[2, 9]));
+        let attention = WindowAttention { heads: 2, window: 2, shift: 1, cosine: false };
+        x.window_attention(attention, pad, bias, None)
+    });
 }
 
 fn images(all: &mut Cases) {

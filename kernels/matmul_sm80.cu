@@ -1,0 +1,70 @@
+// The matrix product of a linear layer on the matrix units, y(m, n) = act(x(m, k) w(n, k)' + bias(n)) + r(m, n):
+// tokens are the columns of the product, k is a multiple of four.
+#include "linear.cuh"
+#include "matrix_tiles.cuh"
+
+template <class T> struct Linear {
+    static constexpr u32 AT_ONCE = 16;
+    const Operands& o;
+    const MatmulParams& p;
+    u32 first_channel;
+    u64 first_token;
+    // The current channel.
+    u64 y_channel;
+    f32 bias;
+
+    // Four lanes read a token's stage, so that it is read by whole lines.
+    static DEVICE_MEMBER u32 quarter(u32) { return thread_x() % 4; }
+    static DEVICE_MEMBER u32 column(u32 part) { return thread_x() / 4 + part * (T::BLOCK / 4); }
+
+    DEVICE_MEMBER void begin() const {}
+    DEVICE_MEMBER void ahead(u32) const {}
+
+    DEVICE_MEMBER void load(u32 stage, u32 part, f32 (&v)[T::QUARTER]) const {
+        typedef f32 Floats __attribute__((ext_vector_type(4)));
+        const u32 k = (u32)p.k, term = stage * T::TERMS + quarter(part) * T::QUARTER;
+        const u64 token = first_token + column(part);
+        UNROLL for (u32 i = 0; i < T::QUARTER; i += 4) {
+            Floats read = {};
+            if (token < p.m && term + i < k) read = *(const Floats*)(o.x[MATMUL_X] + token * k + term + i);
+            v[i] = read.x, v[i + 1] = read.y, v[i + 2] = read.z, v[i + 3] = read.w;
+        }
+    }
+
+    DEVICE_MEMBER bool channel(u32 i) {
+        y_channel = first_channel + i;
+        if (y_channel >= p.n) return false;
+        bias = linear_bias(p, o, y_channel);
+        return true;
+    }
+
+    template <u32 N> DEVICE_MEMBER void store(const u32 (&columns)[N], f32 (&v)[N]) const {
+        UNROLL for (u32 i = 0; i < N; i++) v[i] += bias;
+        linear_activate(p, v);
+        UNROLL for (u32 i = 0; i < N; i++) {
+            const u64 token = first_token + columns[i], at = token * p.n + y_channel;
+            if (token < p.m) o.y[at] = p.residual ? v[i] + o.x[MATMUL_RESIDUAL][at] : v[i];
+        }
+    }
+};
+
+// Grid: blocks of channels of one block of tokens after the other.
+template <class T> DEVICE void matmul(const Operands& o, const MatmulParams& p) {
+    __shared__ T shared;
+    const u32 blocks = ((u32)p.n + T::CHANNELS - 1) / T::CHANNELS, stages = ((u32)p.k + T::TERMS - 1) / T::TERMS;
+    const u32 block = block_x() % blocks;
+    Linear<T> job{o, p, block * T::CHANNELS, (u64)(block_x() / blocks) * T::COLUMNS, 0, 0.0f};
+    Product<T, Linear<T>> product{shared, job, (const u32*)o.prepared + (u64)block * stages * T::WEIGHTS, stages, {}};
+    product.run();
+    product.finish();
+}
+
+#define MATMUL(name, ...) \
+    ENTRY THREADS(128) name(Operands o, MatmulParams p) { matmul<Tile<__VA_ARGS__>>(o, p); }
+
+MATMUL(matmul_fwd_bf16f32__tile_64x64_sm80, Bf16, 2, 4, 2, 2)
+MATMUL(matmul_fwd_bf16f32__tile_128x128_sm80, Bf16, 4, 8, 2, 2)
+MATMUL(matmul_fwd_f16f32__tile_64x64_sm80, F16, 2, 4, 2, 2)
+MATMUL(matmul_fwd_f16f32__tile_128x128_sm80, F16, 4, 8, 2, 2)
+MATMUL(matmul_fwd_tf32f32__tile_64x64_sm80, Tf32, 2, 4, 2, 2)
+MATMUL(matmul_fwd_tf32f32__tile_128x128_sm80, Tf32, 4, 8, 2, 2)
