@@ -7,7 +7,7 @@
 // The left factor are 64 rows of weights of one tap: of 64 channels, or of 32 channels for two rows of y. A block
 // can lay its part of y out as well, for a convolution that reads x and y.
 #include "epilogue.cuh"
-#include "warpgroup.cuh"
+#include "ring.cuh"
 
 #define COLUMNS 8
 #define ROWS 64
@@ -67,7 +67,7 @@ template <class E> DEVICE void lay_out(const Operands& o, const Conv2dParams& p)
 }
 
 // ROWS_OF_Y rows of y share a product: 64 channels of one row or 32 of two.
-template <u32 ROWS_OF_Y, u32 KERNEL> struct Ring {
+template <u32 ROWS_OF_Y, u32 KERNEL> struct Form {
     // A block's units: its two warpgroups halve one, or have one each.
     static constexpr u32 UNITS = ROWS_OF_Y;
     // Rows of x that a product's rows of y look at.
@@ -82,30 +82,26 @@ template <u32 ROWS_OF_Y, u32 KERNEL> struct Ring {
 
 // One block's view of the call.
 template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
-    using R = Ring<ROWS_OF_Y, KERNEL>;
+    using F = Form<ROWS_OF_Y, KERNEL>;
     const Operands& o;
     const Conv2dParams& p;
-    u8* ring;
-    u64 *full, *empty;
+    Ring<F::SLOTS, F::BYTES, CONSUMERS / 32> ring;
     u32 stages;
 
     // The block's `k`-th unit; the last block may have none.
-    DEVICE_MEMBER u32 unit(u32 k) const { return block_x() * R::UNITS + k; }
+    DEVICE_MEMBER u32 unit(u32 k) const { return block_x() * F::UNITS + k; }
 
     // Keeps the ring filled.
     DEVICE_MEMBER void produce() const {
         const u32 last = units_across(p) * units_down(p) - 1;
-        const u8* weights = (const u8*)o.prepared + (u64)block_y() * stages * R::WEIGHTS;
+        const u8* weights = (const u8*)o.prepared + (u64)block_y() * stages * F::WEIGHTS;
         for (u32 stage = 0; stage < stages; stage++) {
-            const u32 slot = stage % R::SLOTS;
-            u8* to = ring + slot * R::BYTES;
-            mbarrier_wait(empty + slot, stage / R::SLOTS % 2 ^ 1);
-            mbarrier_expect(full + slot, R::BYTES);
-            ROLLED for (u32 k = 0; k < R::UNITS; k++) {
+            u8* to = ring.fill(stage);
+            ROLLED for (u32 k = 0; k < F::UNITS; k++) {
                 const u32 own = unit(k) < last ? unit(k) : last;
-                copy_bulk(to + k * UNIT, unit_at(o.workspace, p, stage, block_z(), own), UNIT, full + slot);
+                copy_bulk(to + k * UNIT, unit_at(o.workspace, p, stage, block_z(), own), UNIT, ring.filled(stage));
             }
-            copy_bulk(to + R::UNITS * UNIT, weights + (u64)stage * R::WEIGHTS, R::WEIGHTS, full + slot);
+            copy_bulk(to + F::UNITS * UNIT, weights + (u64)stage * F::WEIGHTS, F::WEIGHTS, ring.filled(stage));
         }
     }
 
@@ -115,12 +111,9 @@ template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
         const u32 begin = ROWS_OF_Y == 1 ? group * (ROWS / 2) * PITCH * 16 : group * UNIT;
         UNROLL for (u32 i = 0; i < 128; i++) sums.v[i] = 0.0f;
         ROLLED for (u32 stage = 0; stage < stages; stage++) {
-            const u32 slot = stage % R::SLOTS;
-            const u32 x = shared_address(ring + slot * R::BYTES) + begin;
-            const u32 w = shared_address(ring + slot * R::BYTES + R::UNITS * UNIT);
-            mbarrier_wait(full + slot, stage / R::SLOTS % 2);
+            const u32 slot = ring.take(stage), x = slot + begin, w = slot + F::UNITS * UNIT;
             products_fence();
-            UNROLL for (u32 down = 0; down < R::DOWN; down++)
+            UNROLL for (u32 down = 0; down < F::DOWN; down++)
                 UNROLL for (u32 right = 0; right < KERNEL; right++) {
                     const u64 a = factor(w + (down * KERNEL + right) * TAP, LEFT * 16, 128);
                     const u64 b = factor(x + (down * PITCH + right) * 16, OCTET, ROWS_OF_Y * PITCH * 16);
@@ -128,7 +121,7 @@ template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
                 }
             products_commit();
             products_wait<1>();
-            if (stage > 0 && thread_x() % 32 == 0) mbarrier_arrive(empty + (stage - 1) % R::SLOTS);
+            if (stage > 0) ring.release(stage - 1);
         }
         products_wait<0>();
     }
@@ -136,12 +129,12 @@ template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
     // Stores a warp's sums by way of the ring, whose slots are all used up: eight channels of 32 pixels at a time.
     DEVICE_MEMBER void finish(const WideSums& sums) const {
         const u32 lane = thread_x() % 32, warp = thread_x() / 32, group = warp / 4;
-        f32* staged = (f32*)ring + warp * 16 * R::STRIDE;
+        f32* staged = (f32*)ring.slots + warp * 16 * F::STRIDE;
         typedef f32 Two __attribute__((ext_vector_type(2)));
         barrier_of<CONSUMERS>();
         UNROLL for (u32 i = 0; i < 32; i++)
             UNROLL for (u32 half = 0; half < 2; half++) {
-                Two* to = (Two*)(staged + (lane / 4 + 8 * half) * R::STRIDE + 8 * i + lane % 4 * 2);
+                Two* to = (Two*)(staged + (lane / 4 + 8 * half) * F::STRIDE + 8 * i + lane % 4 * 2);
                 *to = Two{sums.v[4 * i + 2 * half], sums.v[4 * i + 2 * half + 1]};
             }
         warp_barrier();
@@ -154,7 +147,7 @@ template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
             if (first >= p.c_out) break;
             EpilogueChannel e[8];
             UNROLL for (u32 c = 0; c < 8; c++) e[c] = epilogue_channel(p.epilogue, o, first + c < p.c_out ? first + c : first);
-            ROLLED for (u32 i = lane; i < 256; i += 32) store(own, first_row + i / 8 * ROWS_OF_Y, i % 8, first, e, staged + 8 * octet * R::STRIDE + i);
+            ROLLED for (u32 i = lane; i < 256; i += 32) store(own, first_row + i / 8 * ROWS_OF_Y, i % 8, first, e, staged + 8 * octet * F::STRIDE + i);
         }
     }
 
@@ -167,7 +160,7 @@ template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
             v[c] = 0.0f;
             if (!inside || first + c >= p.c_out) continue;
             const u64 at = ((u64)(first + c) * p.h_out + row) * p.w_out + column;
-            v[c] = with_residuals(p, o, block_z(), at, activated(p.epilogue, e[c], sums[c * R::STRIDE]));
+            v[c] = with_residuals(p, o, block_z(), at, activated(p.epilogue, e[c], sums[c * F::STRIDE]));
             // Where nobody reads y but by its layout, there is none.
             if (KERNEL != 3 || o.y) o.y[block_z() * p.y_batch_stride + at] = v[c];
         }
@@ -200,18 +193,11 @@ template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
 // Grid: units, blocks of channels, images. `prepared` holds each block of channels as (stages, rows of taps,
 // columns of taps, two octets of channels of x, 64 rows of weights, octet).
 template <class E, u32 ROWS_OF_Y, u32 KERNEL> DEVICE void convolve(const Operands& o, const Conv2dParams& p) {
-    using R = Ring<ROWS_OF_Y, KERNEL>;
-    extern __shared__ __attribute__((aligned(128))) u8 ring[];
-    __shared__ u64 full[R::SLOTS], empty[R::SLOTS];
-    if (thread_x() == 0) {
-        for (u32 slot = 0; slot < R::SLOTS; slot++) {
-            mbarrier_init(full + slot, 1);
-            mbarrier_init(empty + slot, CONSUMERS / 32);
-        }
-        mbarrier_fence();
-    }
-    barrier();
-    const Block<E, ROWS_OF_Y, KERNEL> block{o, p, ring, full, empty, (p.c_in + CHANNELS - 1) / CHANNELS};
+    using F = Form<ROWS_OF_Y, KERNEL>;
+    extern __shared__ __attribute__((aligned(128))) u8 slots[];
+    __shared__ u64 full[F::SLOTS], empty[F::SLOTS];
+    const Block<E, ROWS_OF_Y, KERNEL> block{o, p, {slots, full, empty}, (p.c_in + CHANNELS - 1) / CHANNELS};
+    block.ring.begin();
     if (thread_x() >= CONSUMERS) {
         if (thread_x() == CONSUMERS) block.produce();
         return;

@@ -18,3 +18,29 @@ template <u32 N> DEVICE void linear_activate(const MatmulParams& p, f32 (&v)[N])
         UNROLL for (u32 i = 0; i < N; i++) v[i] = gelu(v[i]);
     }
 }
+
+// Sums of some tokens and channels on their way to y: `channel` looks at a channel, `store` takes sums of it.
+struct LinearSums {
+    const Operands& o;
+    const MatmulParams& p;
+    u64 first_channel, first_token;
+    // The current channel.
+    u64 y_channel;
+    f32 bias;
+
+    DEVICE_MEMBER bool channel(u32 i) {
+        y_channel = first_channel + i;
+        if (y_channel >= p.n) return false;
+        bias = linear_bias(p, o, y_channel);
+        return true;
+    }
+
+    template <u32 N> DEVICE_MEMBER void store(const u32 (&tokens)[N], f32 (&v)[N]) const {
+        UNROLL for (u32 i = 0; i < N; i++) v[i] += bias;
+        linear_activate(p, v);
+        UNROLL for (u32 i = 0; i < N; i++) {
+            const u64 token = first_token + tokens[i], at = token * p.n + y_channel;
+            if (token < p.m) o.y[at] = p.residual ? v[i] + o.x[MATMUL_RESIDUAL][at] : v[i];
+        }
+    }
+};

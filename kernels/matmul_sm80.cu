@@ -3,15 +3,8 @@
 #include "linear.cuh"
 #include "matrix_tiles.cuh"
 
-template <class T> struct Linear {
+template <class T> struct Linear : LinearSums {
     static constexpr u32 AT_ONCE = 16;
-    const Operands& o;
-    const MatmulParams& p;
-    u32 first_channel;
-    u64 first_token;
-    // The current channel.
-    u64 y_channel;
-    f32 bias;
 
     // Four lanes read a token's stage, so that it is read by whole lines.
     static DEVICE_MEMBER u32 quarter(u32) { return thread_x() % 4; }
@@ -30,22 +23,6 @@ template <class T> struct Linear {
             v[i] = read.x, v[i + 1] = read.y, v[i + 2] = read.z, v[i + 3] = read.w;
         }
     }
-
-    DEVICE_MEMBER bool channel(u32 i) {
-        y_channel = first_channel + i;
-        if (y_channel >= p.n) return false;
-        bias = linear_bias(p, o, y_channel);
-        return true;
-    }
-
-    template <u32 N> DEVICE_MEMBER void store(const u32 (&columns)[N], f32 (&v)[N]) const {
-        UNROLL for (u32 i = 0; i < N; i++) v[i] += bias;
-        linear_activate(p, v);
-        UNROLL for (u32 i = 0; i < N; i++) {
-            const u64 token = first_token + columns[i], at = token * p.n + y_channel;
-            if (token < p.m) o.y[at] = p.residual ? v[i] + o.x[MATMUL_RESIDUAL][at] : v[i];
-        }
-    }
 };
 
 // Grid: blocks of channels of one block of tokens after the other.
@@ -53,7 +30,7 @@ template <class T> DEVICE void matmul(const Operands& o, const MatmulParams& p) 
     __shared__ T shared;
     const u32 blocks = ((u32)p.n + T::CHANNELS - 1) / T::CHANNELS, stages = ((u32)p.k + T::TERMS - 1) / T::TERMS;
     const u32 block = block_x() % blocks;
-    Linear<T> job{o, p, block * T::CHANNELS, (u64)(block_x() / blocks) * T::COLUMNS, 0, 0.0f};
+    Linear<T> job{{o, p, block * T::CHANNELS, (u64)(block_x() / blocks) * T::COLUMNS, 0, 0.0f}};
     Product<T, Linear<T>> product{shared, job, (const u32*)o.prepared + (u64)block * stages * T::WEIGHTS, stages, {}};
     product.run();
     product.finish();

@@ -16,9 +16,9 @@ const NAME: &str = "matmul_fwd_f32__tile_32x128";
 /// Least rows and columns of y on matrix units: with fewer, most of a tile would be computed for nothing.
 const MIN_SIDE: u64 = 16;
 /// Columns and terms are 32-bit numbers there.
-const MAX_SIDE: u64 = 1 << 30;
+pub(super) const MAX_SIDE: u64 = 1 << 30;
 /// Terms of x that are read at once, and their bytes.
-const VECTOR: u64 = 4;
+pub(super) const VECTOR: u64 = 4;
 const VECTOR_BYTES: u64 = 16;
 
 pub(super) const TILE: Entry = Entry::always("matmul_fwd", NAME, launch);
@@ -84,19 +84,21 @@ fn pack(kernel: &Kernel, weights: &[f32], tile: Tile, precision: Precision) -> R
 
 fn launch_tiles(kernel: &Kernel, o: &Operands, entry: &'static str, tile: Tile) -> Result<Vec<Launch>> {
     let Kernel::Matmul(p) = kernel else { return Err(mismatch(kernel)) };
-    if !o.x[0].is_multiple_of(VECTOR_BYTES) {
-        return Err(Error::device(format!(
-            "matmul: x begins at {:#x}, no multiple of {VECTOR_BYTES}",
-            o.x[0]
-        )));
-    }
+    check_x(o)?;
     p.activation()?;
     let grid = [tile.grid(p.n as usize, p.m as usize), 1, 1];
     Ok(vec![Launch::new(entry, grid, [THREADS, 1, 1], &by_role(p, o), p)?])
 }
 
+pub(super) fn check_x(o: &Operands) -> Result<()> {
+    if o.x[0].is_multiple_of(VECTOR_BYTES) {
+        return Ok(());
+    }
+    Err(Error::device(format!("matmul: x begins at {:#x}, no multiple of {VECTOR_BYTES}", o.x[0])))
+}
+
 /// Operands where the entries look for them: x, w, bias, residual.
-fn by_role(p: &MatmulParams, o: &Operands) -> Operands {
+pub(super) fn by_role(p: &MatmulParams, o: &Operands) -> Operands {
     let bias = if p.has_bias == 1 { o.x[2] } else { 0 };
     let residual = if p.residual == 1 { o.x[2 + p.has_bias as usize] } else { 0 };
     Operands { x: [o.x[0], o.x[1], bias, residual, 0, 0], ..*o }

@@ -20,6 +20,7 @@ mod layer_norm;
 mod load;
 mod map;
 mod matmul;
+mod matmul_warpgroup;
 mod matrix_tiles;
 pub mod modules;
 mod pool;

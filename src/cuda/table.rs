@@ -4,7 +4,7 @@ use super::launch::{Launch, Operands};
 use super::modules::Set;
 use super::{
     attention, blur, boxes, conv, conv_matrix, conv_transpose, conv_warpgroup, conv_windows, layer_norm, map,
-    matmul, pool, reduce, resize, roi_align, samples, select, softmax,
+    matmul, matmul_warpgroup, pool, reduce, resize, roi_align, samples, select, softmax,
 };
 use crate::kernel::precision::Precision;
 use crate::kernel::registry::{self, Impl};
@@ -94,6 +94,8 @@ const ENTRIES: &[Entry] = &[
     matmul::F16_128,
     matmul::TF32_64,
     matmul::TF32_128,
+    matmul_warpgroup::BF16,
+    matmul_warpgroup::F16,
     layer_norm::WARPS,
     attention::WARPS,
     attention::BF16,

@@ -254,7 +254,16 @@ fn windows(all: &mut Cases) {
 
 /// The same for rows of a linear layer.
 fn tokens(all: &mut Cases) {
-    for (m, k, n) in [(16, 4, 16), (64, 32, 64), (65, 36, 63), (17, 100, 130), (130, 36, 72), (130, 16, 72)] {
+    for (m, k, n) in [
+        (16, 4, 16),
+        (64, 32, 64),
+        (65, 36, 63),
+        (17, 100, 130),
+        (130, 36, 72),
+        (130, 16, 72),
+        (130, 36, 260),
+        (260, 420, 256),
+    ] {
         all.push(format!("tokens {m}x{k} to {n}"), |b| {
             let (w, bias) = (b.param("w", &[n, k]), b.param("b", &[n]));
             b.input("r", &[m, n]).add(b.input("x", &[m, k]).linear(w, Some(bias)).gelu())
