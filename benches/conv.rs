@@ -1,4 +1,4 @@
-//! Convolutions of the super-resolution networks, in GFLOP/s and as a share of the machine's peak.
+//! Convolutions of the super-resolution networks, in GFLOP/s and as a share of the machine's peak in their precision.
 //!
 //! First an interleaved table (every round runs the peak loop and each case once; medians of the
 //! ratios, so that a busy machine disturbs all alike), then criterion's statistics per case.
@@ -15,6 +15,7 @@ use swath::cpu::conv::{Algorithm, Kept, Method, Operands, PackedConv};
 use swath::cpu::isa::Isa;
 use swath::cpu::pool::Pool;
 use swath::kernel::conv::{Activation, Conv2dParams, Epilogue};
+use swath::kernel::levels::Levels;
 use swath::kernel::precision::Precision;
 
 use peak::{median, peak};
@@ -25,6 +26,7 @@ const ROUNDS: usize = 15;
 struct Case {
     name: String,
     params: Conv2dParams,
+    precision: Precision,
     conv: PackedConv,
     kernel: &'static str,
     x: Vec<f32>,
@@ -49,10 +51,12 @@ impl Case {
         let method = Method { algorithm, precision, isa: Isa::current().unwrap() };
         let numbers = |n: usize| (0..n).map(|i| (i % 17) as f32 / 17.0 - 0.5).collect::<Vec<_>>();
         let weights = numbers(params.weight_len());
+        let levels = Levels::of_ranges(&vec![[-0.5, 0.5]; c_in as usize], 1.0).unwrap();
         Self {
             name: format!("{c_in}->{c_out} {kernel}x{kernel} {batch}x{h}x{w} {algorithm:?} {precision}"),
             kernel: PackedConv::form(method, &params).unwrap().0,
-            conv: PackedConv::new(method, &params, &weights).unwrap(),
+            conv: PackedConv::with_levels(method, &params, &weights, Some(&levels)).unwrap(),
+            precision,
             x: numbers(params.x_span()),
             y: numbers(params.y_span()),
             bias: numbers(c_out as usize),
@@ -111,13 +115,13 @@ fn table(cases: &mut [Case], pool: &Pool) {
     let mut shares = rates.clone();
     for _ in 0..ROUNDS {
         for (i, case) in cases.iter_mut().enumerate() {
-            let peak = peak() * pool.threads() as f64;
+            let limit = peak(case.precision) * pool.threads() as f64;
             let repeats = (2.0 / case.gflop()).ceil() as usize;
             let start = Instant::now();
             (0..repeats).for_each(|_| case.run(pool));
             let rate = repeats as f64 * case.gflop() / start.elapsed().as_secs_f64();
             rates[i].push(rate);
-            shares[i].push(rate / peak);
+            shares[i].push(rate / limit);
         }
     }
     println!("{:<28}{:>10}{:>10}  kernel, {} thread(s)", "convolution", "GFLOP/s", "of peak", pool.threads());

@@ -1,17 +1,19 @@
 //! Kernels of the transformer backbones at the sizes of Swin v2 B on 512×512 pixels, in GFLOP/s and as a
-//! share of the machine's peak in f32; norms in GB/s. Interleaved as in `conv`: medians over rounds.
+//! share of the machine's peak in their precision; norms in GB/s. Interleaved as in `conv`: medians over rounds.
 //! `SWATH_ISA` picks the instruction set, `SWATH_BENCH_THREADS` the threads (default 1).
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod peak;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use peak::{median, peak};
 use swath::cpu::isa::Isa;
 use swath::cpu::Cpu;
 use swath::graph::{Builder, Mode, Var};
+use swath::kernel::levels::Levels;
 use swath::kernel::precision::Precision;
 use swath::ops::WindowAttention;
 use swath::passes::optimise;
@@ -24,6 +26,7 @@ const ROUNDS: usize = 15;
 struct Case {
     name: String,
     session: Box<dyn Session>,
+    precision: Precision,
     gflop: f64,
     gbyte: f64,
 }
@@ -39,6 +42,11 @@ impl Case {
         b.output("y", build(&b, b.input("x", dims)));
         let mut graph = b.finish().unwrap();
         optimise(&mut graph).unwrap();
+        let levels = |k: usize| Arc::new(Levels::of_ranges(&vec![[-0.5, 0.5]; k], 1.0).unwrap());
+        let products = graph.params().filter(|(_, value)| value.spec.shape.len() == 2);
+        let calibration =
+            products.map(|(name, value)| (name.to_string(), levels(value.spec.shape[1]))).collect();
+        graph.calibration = calibration;
         let mut store = MemoryStore::new();
         for (name, value) in graph.params() {
             let data = (0..value.spec.shape.numel()).map(|i| (i % 17) as f32 / 170.0 - 0.05).collect();
@@ -48,7 +56,7 @@ impl Case {
         let cpu = Cpu::new(threads).unwrap().with_precision(precision);
         let mut session = cpu.load(compile(&graph, cpu.kernels()).unwrap().into(), &store).unwrap();
         session.input(0).iter_mut().enumerate().for_each(|(i, x)| *x = (i % 23) as f32 / 23.0 - 0.5);
-        Self { name, session, gflop: cost.flops as f64 * 1e-9, gbyte: cost.bytes as f64 * 1e-9 }
+        Self { name, session, precision, gflop: cost.flops as f64 * 1e-9, gbyte: cost.bytes as f64 * 1e-9 }
     }
 
     /// Seconds of one run, measured over about ten milliseconds.
@@ -125,7 +133,7 @@ fn main() {
     let mut shares = seconds.clone();
     for _ in 0..ROUNDS {
         for (i, case) in cases.iter_mut().enumerate() {
-            let limit = peak() * threads as f64;
+            let limit = peak(case.precision) * threads as f64;
             let taken = case.seconds();
             seconds[i].push(taken);
             shares[i].push(case.gflop / taken / limit);

@@ -26,11 +26,13 @@ from works import WORKS, network
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 PACKAGES = ["torch==2.15.0", "torchvision==0.29.2", "numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.31.1",
-            "openvino==2026.4.1"]
+            "openvino==2026.4.1", "nncf"]
 # Each peer's precisions.
-PEERS = {"torch": ["f32", "bf16"], "inductor": ["f32", "bf16"], "onnxruntime": ["f32"], "openvino": ["f32", "bf16"]}
+PEERS = {"torch": ["f32", "bf16"], "inductor": ["f32", "bf16"], "onnxruntime": ["f32"], "openvino": ["f32", "bf16", "int8"]}
 # Largest difference between two programs, of the output's range.
-TOLERANCES = {"f32": 1e-4, "bf16": 5e-2}
+TOLERANCES = {"f32": 1e-4, "bf16": 5e-2, "int8": 5e-1}
+# Inputs that levels of bytes are found on.
+CALIBRATE = "calibrate.npy"
 
 
 def environment():
@@ -57,6 +59,19 @@ def prepare(folder, work, blocks, sizes):
         numpy.save(folder / f"{name(size)}.npy", values)
         torch.onnx.export(model, torch.from_numpy(values), folder / f"{name(size)}.onnx", dynamo=False,
                           input_names=["input"], output_names=["output"])
+
+
+def calibrate(arguments, folder, size):
+    """Our weights with levels for int8, found on inputs that the peers get too."""
+    import numpy
+
+    shape = (4, WORKS[arguments.work].channels, *size[1:])
+    numpy.save(folder / CALIBRATE, numpy.random.default_rng(8).random(shape, dtype=numpy.float32))
+    weights = folder / "weights.int8.safetensors"
+    command = [arguments.swath.parent.parent / "swath", "weights", "quantize", "-m", folder / "weights.pth",
+               "--calibrate", folder / CALIBRATE, "-o", weights, "--goal", "20", "--overwrite"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return weights
 
 
 def torch_runner(job, compiled=False):
@@ -90,9 +105,17 @@ def onnxruntime_runner(job):
 def openvino_runner(job):
     import openvino
 
-    settings = {"INFERENCE_NUM_THREADS": job.threads, "INFERENCE_PRECISION_HINT": job.precision,
-                "PERFORMANCE_HINT": "LATENCY"}
-    model = openvino.Core().compile_model(job.onnx, "CPU", settings)
+    core, model = openvino.Core(), job.onnx
+    rest = "bf16" if job.precision == "int8" else job.precision
+    settings = {"INFERENCE_NUM_THREADS": job.threads, "INFERENCE_PRECISION_HINT": rest, "PERFORMANCE_HINT": "LATENCY"}
+    if job.precision == "int8":
+        import nncf
+        import numpy
+
+        kind = nncf.ModelType.TRANSFORMER if job.work in ("swin", "solar_farm") else None
+        inputs = [x[None] for x in numpy.load(job.folder / CALIBRATE)]
+        model = nncf.quantize(core.read_model(job.onnx), nncf.Dataset(inputs), model_type=kind)
+    model = core.compile_model(model, "CPU", settings)
     return lambda x: model(x)[0]
 
 
@@ -163,7 +186,8 @@ class Program:
 
 def start(arguments, folder, size, threads, precision):
     """swath first, then every peer that computes in this precision. One that cannot run ends the script."""
-    programs = [Program("swath", [str(arguments.swath), str(folder / "weights.pth")], False)]
+    weights = calibrate(arguments, folder, size) if precision == "int8" else folder / "weights.pth"
+    programs = [Program("swath", [str(arguments.swath), str(weights)], False)]
     for peer in (peer for peer in arguments.peers if precision in PEERS[peer]):
         command = [sys.executable, __file__, "--serve", peer, "--folder", str(folder), "--threads", str(threads),
                    "--works", arguments.work, "--blocks", str(arguments.blocks), "--precisions", precision,
@@ -256,7 +280,8 @@ def main():
         python = arguments.python or environment()
         return sys.exit(subprocess.call([python, __file__, *sys.argv[1:]], env={**os.environ, "SWATH_PEERS": "1"}))
     if not arguments.swath:
-        subprocess.run(["cargo", "build", "--release", "--example", "network"], cwd=REPOSITORY, check=True)
+        subprocess.run(["cargo", "build", "--release", "--bin", "swath", "--example", "network"], cwd=REPOSITORY,
+                       check=True)
         arguments.swath = REPOSITORY / "target" / "release" / "examples" / "network"
     print(f"{'work':<36}{'program':<13}{'wall ms':>9}{'cpu ms':>9}{'wall /':>9}{'cpu /':>9}  least-most")
     rows = []

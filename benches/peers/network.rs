@@ -55,6 +55,7 @@ fn load(model: &LoadedModel, request: &Request) -> swath::Result<Box<dyn Session
         width: request.width,
     };
     let mut graph = models::graph(model.network(), size)?;
+    graph.calibration = model.calibration().clone();
     swath::passes::optimise(&mut graph)?;
     let cpu = Cpu::new(request.threads)?.with_precision(request.precision.parse()?);
     let plan = plan::compile(&graph, cpu.kernels())?;

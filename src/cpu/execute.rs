@@ -61,11 +61,13 @@ impl Prepared {
     }
 }
 
-/// Fewest channels, or terms of a matrix product, that are rounded: with fewer, more is lost than time
-/// is won.
-const ROUNDED_TERMS: u64 = 64;
+/// Fewest channels that are rounded to bf16: with fewer, more is lost than time is won.
+const ROUNDED_CHANNELS: u64 = 64;
 
-/// The same for bytes.
+/// Fewest terms of a matrix product that are: short sums wait for their epilogue, not for products.
+const ROUNDED_TERMS: u64 = 96;
+
+/// Fewest of either that become bytes.
 const BYTES_TERMS: u64 = 32;
 
 /// Implementations of this device. A convolution goes by the name of the register tile it gets.
@@ -81,7 +83,7 @@ const IMPLS: &[Impl] = &[
         contract: "conv2d_fwd",
         entry: "conv2d_fwd_bf16__direct",
         rank: 5,
-        fits: |k| matches!(k, Kernel::Conv2d(p) if u64::from(p.c_in / p.groups) >= ROUNDED_TERMS),
+        fits: |k| matches!(k, Kernel::Conv2d(p) if u64::from(p.c_in / p.groups) >= ROUNDED_CHANNELS),
     },
     Impl {
         contract: "conv2d_fwd",

@@ -4,6 +4,10 @@
 use crate::kernel::levels::{Levels, MOST_TERMS};
 use crate::{Error, Result};
 
+/// Added to and taken from a small number, leaves the nearest whole one, halves to even: the last bit of f32 counts
+/// ones here.
+const WHOLE: f32 = 1.5 * (1 << 23) as f32;
+
 /// A view of it; empty where factors are no bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scales<'a> {
@@ -70,7 +74,7 @@ pub(super) fn weigh(
         let factor = if most > 0.0 { most / 127.0 } else { 1.0 };
         let mut offset = 0;
         for (i, w) in row.iter_mut().enumerate() {
-            *w = (*w / factor).round_ties_even().clamp(-127.0, 127.0);
+            *w = (*w / factor + WHOLE - WHOLE).clamp(-127.0, 127.0);
             offset += *w as i32 * levels.zero()[of(i)] as i32;
         }
         offsets.push(f32::from_bits(offset.cast_unsigned()));
