@@ -26,7 +26,7 @@ from works import WORKS, network
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 PACKAGES = ["torch==2.15.0", "torchvision==0.29.2", "numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.31.1",
-            "openvino==2026.4.1", "nncf"]
+            "openvino==2026.4.1", "nncf==3.4.0"]
 # Each peer's precisions.
 PEERS = {"torch": ["f32", "bf16"], "inductor": ["f32", "bf16"], "onnxruntime": ["f32"], "openvino": ["f32", "bf16", "int8"]}
 # Largest difference between two programs, of the output's range.
