@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use super::model::ModelArgs;
 use super::print::{precisions, say};
 use super::values::ByteSize;
-use crate::engine::{forward, input_size, DevicePick, Engine, Precision, Setup};
+use crate::engine::{input_size, results, DevicePick, Engine, Precision, Setup};
 use crate::error::{Error, InFile, Result};
 use crate::util::npy;
 
@@ -54,15 +54,18 @@ pub fn run(args: &Args) -> Result<()> {
     let Args { device, precision, .. } = *args;
     let threads = args.threads.unwrap_or(0);
     let engine = Engine::open(Setup { device, threads, precision, pointwise: false })?;
-    let input = npy::read_image(&args.input)?;
-    if let Some(odd) = input.data.iter().position(|v| !v.is_finite()) {
-        let message = format!("{} at place {odd} of {}; networks take numbers", input.data[odd], input.shape);
+    let input = npy::Opened::new(&args.input)?;
+    let shape = input.shape;
+    let size = input_size(&model, &shape).in_file(&args.input)?;
+    let budget = args.memory.map(|size| size.0);
+    let mut session = engine.compile(&model, size, &args.tap, budget).in_file(&args.input)?;
+    input.read_image(session.input())?;
+    if let Some(odd) = session.input().iter().position(|v| !v.is_finite()) {
+        let message = format!("{} at place {odd} of {shape}; networks take numbers", session.input()[odd]);
         return Err(Error::format(message).in_file(&args.input));
     }
-    let budget = args.memory.map(|size| size.0);
-    let size = input_size(&model, &input.shape).in_file(&args.input)?;
-    let ran = engine.plan(&model, size, &args.tap).in_file(&args.input)?.precisions();
-    let arrays = forward(&engine, &model, &input, &args.tap, budget).in_file(&args.input)?;
+    session.compute()?;
+    let (ran, arrays) = (session.plan().precisions(), results(&session)?);
     npy::write_npz(&args.output, &arrays)?;
     let names: Vec<String> = arrays.iter().map(|(name, array)| format!("{name} {}", array.shape)).collect();
     say(&format!("{} on {}: {}", model.family().id, engine.device_name(), names.join(", ")))?;

@@ -3,13 +3,15 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, InFile, Result};
 use crate::tensor::Shape;
 
 /// Largest header read.
 const MAX_HEADER: usize = 1 << 16;
+/// Elements read at a time where little memory is to be taken.
+const CHUNK: usize = 1 << 16;
 
 /// An array with its extents.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,13 +102,58 @@ pub fn read(path: &Path) -> Result<Array> {
 /// # Errors
 /// As [`read`].
 pub fn read_image(path: &Path) -> Result<Array> {
-    let file = File::open(path).map_err(|e| Error::io("cannot open", e)).in_file(path)?;
-    let length = file.metadata().map_err(|e| Error::io("cannot read", e)).in_file(path)?.len();
-    let (element, mut array) = parse(&mut BufReader::new(file), length).in_file(path)?;
-    if element == Element::U8 {
-        array.data.iter_mut().for_each(|v| *v /= f32::from(u8::MAX));
+    let file = Opened::new(path)?;
+    let shape = file.shape;
+    let mut data = vec![0.0; shape.numel()];
+    file.read_image(&mut data)?;
+    Ok(Array { shape, data })
+}
+
+/// A `.npy` file whose elements are still to be read.
+pub struct Opened {
+    source: BufReader<File>,
+    path: PathBuf,
+    element: Element,
+    /// Extents.
+    pub shape: Shape,
+}
+
+impl Opened {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn new(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io("cannot open", e)).in_file(path)?;
+        let length = file.metadata().map_err(|e| Error::io("cannot read", e)).in_file(path)?.len();
+        let mut source = BufReader::new(file);
+        let (element, shape) = header_within(&mut source, length).in_file(path)?;
+        Ok(Self { source, path: path.to_path_buf(), element, shape })
     }
-    Ok(array)
+
+    /// Reads all elements as [`read_image`] does, with little memory beside `out`.
+    ///
+    /// # Errors
+    /// As [`read`]; `Shape` when `out` has another length.
+    pub fn read_image(mut self, out: &mut [f32]) -> Result<()> {
+        if out.len() != self.shape.numel() {
+            let message = format!("{} values of {} wanted", out.len(), self.shape);
+            return Err(Error::shape(message)).in_file(&self.path);
+        }
+        let mut bytes = vec![0; CHUNK * self.element.size()];
+        for out in out.chunks_mut(CHUNK) {
+            let bytes = &mut bytes[..out.len() * self.element.size()];
+            self.source
+                .read_exact(bytes)
+                .map_err(|_| truncated(&self.shape, self.element))
+                .in_file(&self.path)?;
+            out.copy_from_slice(&self.element.widen(bytes));
+            if self.element == Element::U8 {
+                out.iter_mut().for_each(|v| *v /= f32::from(u8::MAX));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Reads a `.npy` stream of at most `length` bytes.
@@ -114,22 +161,23 @@ pub fn read_image(path: &Path) -> Result<Array> {
 /// # Errors
 /// As [`read`].
 pub fn read_from(source: &mut impl Read, length: u64) -> Result<Array> {
-    parse(source, length).map(|(_, array)| array)
+    let (element, shape) = header_within(source, length)?;
+    let mut data = vec![0; shape.numel() * element.size()];
+    source.read_exact(&mut data).map_err(|_| truncated(&shape, element))?;
+    Ok(Array { shape, data: element.widen(&data) })
 }
 
-fn parse(source: &mut impl Read, length: u64) -> Result<(Element, Array)> {
+/// The header of a stream of at most `length` bytes, which must have room for the elements.
+fn header_within(source: &mut impl Read, length: u64) -> Result<(Element, Shape)> {
     let (element, shape, _) = read_header(source)?;
-    let bytes = shape.numel() * element.size();
-    if bytes as u64 > length {
-        return Err(Error::format(format!(
-            "truncated: shape {shape} needs {bytes} bytes, the file has {length}"
-        )));
+    if shape.numel() as u64 * element.size() as u64 > length {
+        return Err(truncated(&shape, element));
     }
-    let mut data = vec![0; bytes];
-    source
-        .read_exact(&mut data)
-        .map_err(|_| Error::format(format!("truncated: shape {shape} needs {bytes} bytes")))?;
-    Ok((element, Array { shape, data: element.widen(&data) }))
+    Ok((element, shape))
+}
+
+fn truncated(shape: &Shape, element: Element) -> Error {
+    Error::format(format!("truncated: shape {shape} needs {} bytes", shape.numel() * element.size()))
 }
 
 /// Element type and extents of the array in a `.npy` file's bytes, and where its elements begin.
