@@ -1,6 +1,6 @@
 //! Decoded blocks shared by many sources and threads, within a byte budget that also covers the decoders'
 //! scratch memory. Each block is decoded once however many threads ask for it, and again only when the
-//! budget had it dropped. What an [`Outlook`] expects to be read again is dropped last.
+//! budget had it dropped. Where there is an [`Outlook`], only what it expects to be read again is kept.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
@@ -162,15 +162,19 @@ impl BlockCache {
         jobs.iter_mut().try_for_each(|job| fill(job, Wait::ForBlock).map(|_| ()))
     }
 
-    /// Says what of each source will be read; all that was said before is forgotten.
+    /// Says what of each source will be read, and drops the rest; all that was said before is forgotten.
     pub fn expect(&self, outlooks: HashMap<SourceId, Outlook>) {
-        self.lock().outlooks = outlooks;
+        let mut state = self.lock();
+        state.outlooks = outlooks;
+        state.drop_unexpected();
     }
 
     /// Says that of the strip a source is read in, block rows above `row` will not be read again.
     pub fn pass(&self, id: SourceId, row: usize) {
-        if let Some(outlook) = self.lock().outlooks.get_mut(&id) {
+        let mut state = self.lock();
+        if let Some(outlook) = state.outlooks.get_mut(&id).filter(|o| o.strip.rows.start != row) {
             outlook.strip.rows.start = row;
+            state.drop_unexpected();
         }
     }
 
@@ -267,6 +271,18 @@ impl State {
     fn expects(&self, key: &Key) -> bool {
         let outlook = self.outlooks.get(&key.source);
         outlook.is_some_and(|o| o.expects(key.column as usize, key.row as usize))
+    }
+
+    /// Drops blocks of sources with an outlook that does not expect them; not those being copied from.
+    fn drop_unexpected(&mut self) {
+        let Self { slots, outlooks, held, .. } = self;
+        slots.retain(|key, slot| {
+            let Slot::Full { block, readers: 0, .. } = slot else { return true };
+            let outlook = outlooks.get(&key.source);
+            let keep = outlook.is_none_or(|o| o.expects(key.column as usize, key.row as usize));
+            *held -= if keep { 0 } else { block.bytes() };
+            keep
+        });
     }
 
     /// Drops blocks until `need` more bytes fit, those used longest ago first and expected ones last, if they
