@@ -38,7 +38,7 @@ impl Cuda {
         Self { gpu, precision: Precision::default() }
     }
 
-    /// The same device, but convolutions may round their factors so.
+    /// The same device, but factors of products may be rounded so.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
