@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::model::{ModelArgs, NetworkArgs};
+use super::model::NetworkArgs;
 use super::values::{extents, human_bytes, ByteSize};
 use super::weights::{not_json, print};
 use crate::engine::{profile, Calls, DevicePick, Engine, Grouping, Precision, Profile, Setup};
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.batch == 0 || args.runs == 0 {
         return Err(Error::usage("--batch and --runs should be at least 1"));
     }
-    let model = ModelArgs { model: args.model.clone(), network: args.network.clone() }.open()?.for_scenes();
+    let model = args.network.open(&args.model)?.for_scenes();
     let frames = model.network().input().default_frames;
     let [height, width] = args.size;
     let size = InputSize { batch: args.batch, frames, height, width };

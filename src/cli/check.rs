@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::model::{ModelArgs, NetworkArgs};
+use super::model::NetworkArgs;
 use super::print::say;
 use super::values::ByteSize;
 use crate::engine::{check, input_size, DevicePick, Engine, Layer, LoadedModel, Precision, Setup};
@@ -58,7 +58,7 @@ pub struct Args {
 /// # Errors
 /// `Device` when the devices disagree; what files, network and devices say.
 pub fn run(args: &Args) -> Result<()> {
-    let model = ModelArgs { model: args.model.clone(), network: args.network.clone() }.open()?;
+    let model = args.network.open(&args.model)?;
     let input = match &args.input {
         Some(path) => npy::read_image(path)?,
         None => noise(&model, args.size)?,

@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use super::flags::RunArgs;
 use super::interrupt::stop_flag;
-use super::model::{ModelArgs, NetworkArgs};
+use super::model::NetworkArgs;
 use super::print::say;
 use crate::dataset::{DatasetConfig, Split};
 use crate::engine::{Engine, LoadedModel};
@@ -167,7 +167,7 @@ fn network(args: &Args, weights: &Path) -> Result<Report> {
     let config = DatasetConfig::read(config)?;
     let engine = Engine::open(args.run.setup())?;
     // Says what is odd about the weights, once.
-    ModelArgs { model: weights.to_path_buf(), network: args.network.clone() }.open()?;
+    args.network.open(weights)?;
     let evaluation = Evaluation {
         open: &|| LoadedModel::open(weights, args.network.options()),
         engine: &engine,

@@ -50,21 +50,29 @@ impl NetworkArgs {
     pub fn options(&self) -> ModelOptions<'_> {
         ModelOptions { config: self.config.as_deref(), set: &self.set, param_key: self.param_key.as_deref() }
     }
+
+    /// Opens and recognises the model of that file; prints what is odd about it on stderr.
+    ///
+    /// # Errors
+    /// As [`LoadedModel::open`].
+    pub fn open(&self, file: &Path) -> Result<LoadedModel> {
+        let model = match file.as_os_str() == BUILTIN && !file.exists() {
+            true => open_builtin()?,
+            false => LoadedModel::open(file, self.options())?,
+        };
+        for warning in model.warnings() {
+            eprintln!("swath: warning: {}: {warning}", file.display());
+        }
+        Ok(model)
+    }
 }
 
 impl ModelArgs {
-    /// Opens and recognises the model; prints what is odd about it on stderr.
+    /// As [`NetworkArgs::open`].
     ///
     /// # Errors
     /// As [`LoadedModel::open`].
     pub fn open(&self) -> Result<LoadedModel> {
-        let model = match self.model.as_os_str() == BUILTIN && !self.model.exists() {
-            true => open_builtin()?,
-            false => LoadedModel::open(&self.model, self.network.options())?,
-        };
-        for warning in model.warnings() {
-            eprintln!("swath: warning: {}: {warning}", self.model.display());
-        }
-        Ok(model)
+        self.network.open(&self.model)
     }
 }

@@ -3,12 +3,10 @@
 use super::conv::{by_role, check_positions};
 use super::conv_matrix::MIN_CHANNELS;
 use super::launch::{Launch, Operands};
-use super::matrix_tiles::{Tile, THREADS};
-use super::modules::Set;
-use super::table::{mismatch, Entry};
+use super::matrix_tiles::{on_tiles, Tile, THREADS};
+use super::table::mismatch;
 use crate::kernel::conv::{Conv2dParams, PadMode};
 use crate::kernel::precision::Precision;
-use crate::kernel::registry::Impl;
 use crate::kernel::Kernel;
 use crate::plan::Packed;
 use crate::{Error, Result};
@@ -18,32 +16,15 @@ pub(super) const MAX_TAPS: u32 = 15;
 /// Places and terms are 32-bit numbers in the kernel.
 pub(super) const MAX_PLACES: usize = 1 << 31;
 
-macro_rules! windows {
-    ($name:ident, $entry:literal, $precision:ident, $tile:ident) => {
-        pub(super) const $name: Entry = Entry {
-            choose: Impl {
-                contract: "conv2d_fwd",
-                entry: $entry,
-                // Below those that read a pixel once for all taps.
-                rank: Tile::$tile.rank() - 5,
-                fits: |k| fits(k, Tile::$tile),
-            },
-            set: Set::Sm80,
-            blocks: |k| blocks(k, Tile::$tile),
-            workspace: |_| 0,
-            packed: |k| packed(k, Tile::$tile, Precision::$precision),
-            prepare: |k, w| pack(k, w, Tile::$tile, Precision::$precision),
-            launch: |k, o| launch(k, o, $entry, Tile::$tile),
-        };
-    };
-}
-
-windows!(BF16_64, "conv2d_fwd_bf16f32__windows_64x64_sm80", Bf16, Small);
-windows!(BF16_128, "conv2d_fwd_bf16f32__windows_128x128_sm80", Bf16, Large);
-windows!(F16_64, "conv2d_fwd_f16f32__windows_64x64_sm80", F16, Small);
-windows!(F16_128, "conv2d_fwd_f16f32__windows_128x128_sm80", F16, Large);
-windows!(TF32_64, "conv2d_fwd_tf32f32__windows_64x64_sm80", Tf32, Small);
-windows!(TF32_128, "conv2d_fwd_tf32f32__windows_128x128_sm80", Tf32, Large);
+// Below those that read a pixel once for all taps.
+on_tiles!("conv2d_fwd", 5 below:
+    BF16_64 "conv2d_fwd_bf16f32__windows_64x64_sm80" Bf16 Small,
+    BF16_128 "conv2d_fwd_bf16f32__windows_128x128_sm80" Bf16 Large,
+    F16_64 "conv2d_fwd_f16f32__windows_64x64_sm80" F16 Small,
+    F16_128 "conv2d_fwd_f16f32__windows_128x128_sm80" F16 Large,
+    TF32_64 "conv2d_fwd_tf32f32__windows_64x64_sm80" Tf32 Small,
+    TF32_128 "conv2d_fwd_tf32f32__windows_128x128_sm80" Tf32 Large
+);
 
 /// Terms of each sum.
 fn terms(p: &Conv2dParams) -> usize {
@@ -82,7 +63,7 @@ fn pack(kernel: &Kernel, weights: &[f32], tile: Tile, precision: Precision) -> R
     Ok(bytemuck::cast_slice(&words).to_vec())
 }
 
-fn launch(kernel: &Kernel, o: &Operands, entry: &'static str, tile: Tile) -> Result<Vec<Launch>> {
+fn launch_tiles(kernel: &Kernel, o: &Operands, entry: &'static str, tile: Tile) -> Result<Vec<Launch>> {
     let Kernel::Conv2d(p) = kernel else { return Err(mismatch(kernel)) };
     check_positions(p)?;
     let grid = [tile.grid(p.c_out as usize, p.y_plane()), 1, p.batch.into()];

@@ -1,12 +1,10 @@
 //! Launches of the matrix product of a linear layer, and its weights as the entries read them.
 
 use super::launch::{Launch, Operands};
-use super::matrix_tiles::{Tile, THREADS};
-use super::modules::Set;
+use super::matrix_tiles::{on_tiles, Tile, THREADS};
 use super::table::{mismatch, Entry};
 use crate::kernel::matmul::MatmulParams;
 use crate::kernel::precision::Precision;
-use crate::kernel::registry::Impl;
 use crate::kernel::Kernel;
 use crate::plan::Packed;
 use crate::{Error, Result};
@@ -23,31 +21,14 @@ const VECTOR_BYTES: u64 = 16;
 
 pub(super) const TILE: Entry = Entry::always("matmul_fwd", NAME, launch);
 
-macro_rules! tiles {
-    ($name:ident, $entry:literal, $precision:ident, $tile:ident) => {
-        pub(super) const $name: Entry = Entry {
-            choose: Impl {
-                contract: "matmul_fwd",
-                entry: $entry,
-                rank: Tile::$tile.rank(),
-                fits: |k| fits(k, Tile::$tile),
-            },
-            set: Set::Sm80,
-            blocks: |k| blocks(k, Tile::$tile),
-            workspace: |_| 0,
-            packed: |k| packed(k, Tile::$tile, Precision::$precision),
-            prepare: |k, w| pack(k, w, Tile::$tile, Precision::$precision),
-            launch: |k, o| launch_tiles(k, o, $entry, Tile::$tile),
-        };
-    };
-}
-
-tiles!(BF16_64, "matmul_fwd_bf16f32__tile_64x64_sm80", Bf16, Small);
-tiles!(BF16_128, "matmul_fwd_bf16f32__tile_128x128_sm80", Bf16, Large);
-tiles!(F16_64, "matmul_fwd_f16f32__tile_64x64_sm80", F16, Small);
-tiles!(F16_128, "matmul_fwd_f16f32__tile_128x128_sm80", F16, Large);
-tiles!(TF32_64, "matmul_fwd_tf32f32__tile_64x64_sm80", Tf32, Small);
-tiles!(TF32_128, "matmul_fwd_tf32f32__tile_128x128_sm80", Tf32, Large);
+on_tiles!("matmul_fwd", 0 below:
+    BF16_64 "matmul_fwd_bf16f32__tile_64x64_sm80" Bf16 Small,
+    BF16_128 "matmul_fwd_bf16f32__tile_128x128_sm80" Bf16 Large,
+    F16_64 "matmul_fwd_f16f32__tile_64x64_sm80" F16 Small,
+    F16_128 "matmul_fwd_f16f32__tile_128x128_sm80" F16 Large,
+    TF32_64 "matmul_fwd_tf32f32__tile_64x64_sm80" Tf32 Small,
+    TF32_128 "matmul_fwd_tf32f32__tile_128x128_sm80" Tf32 Large
+);
 
 fn launch(kernel: &Kernel, o: &Operands) -> Result<Vec<Launch>> {
     let Kernel::Matmul(p) = kernel else { return Err(mismatch(kernel)) };

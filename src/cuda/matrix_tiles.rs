@@ -3,6 +3,28 @@
 
 use crate::kernel::precision::Precision;
 
+/// Implementations of a contract on these tiles, so many ranks `below` the tile's: name, entry, precision and tile of
+/// each. What they do are the functions `fits`, `blocks`, `packed`, `pack` and `launch_tiles` of who asks.
+macro_rules! on_tiles {
+    ($contract:literal, $below:literal below: $($name:ident $entry:literal $precision:ident $tile:ident),*) => {$(
+        pub(super) const $name: $crate::cuda::table::Entry = $crate::cuda::table::Entry {
+            choose: $crate::kernel::registry::Impl {
+                contract: $contract,
+                entry: $entry,
+                rank: Tile::$tile.rank() - $below,
+                fits: |k| fits(k, Tile::$tile),
+            },
+            set: $crate::cuda::modules::Set::Sm80,
+            blocks: |k| blocks(k, Tile::$tile),
+            workspace: |_| 0,
+            packed: |k| packed(k, Tile::$tile, Precision::$precision),
+            prepare: |k, w| pack(k, w, Tile::$tile, Precision::$precision),
+            launch: |k, o| launch_tiles(k, o, $entry, Tile::$tile),
+        };
+    )*};
+}
+pub(super) use on_tiles;
+
 /// Threads of a block.
 pub(super) const THREADS: u32 = 128;
 /// Words of a column's terms in a stage, and of each quarter of them, which one lane reads.

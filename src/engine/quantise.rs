@@ -16,7 +16,7 @@ use crate::kernel::levels::{Calibration, Levels};
 use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
 use crate::models::InputSize;
-use crate::plan::Step;
+use crate::plan::{Plan, Step};
 use crate::util::npy::Array;
 
 /// Of so many tiles one is held out, to measure what is lost.
@@ -101,7 +101,7 @@ pub fn quantise(
         (noise, left_out) = trial.leave_out(&mut levels, [bf16.noise(), all], &exact, &rounded, said)?;
     }
     trial.model.set_calibration(levels);
-    let plan = trial.session(Precision::Int8)?;
+    let plan = trial.plan(Precision::Int8)?;
     Ok(Quantised {
         tiles: [seen.len(), trial.held.len()],
         bf16: bf16.decibels(),
@@ -110,7 +110,7 @@ pub fn quantise(
         own,
         products: trial.model.calibration().len(),
         left_out,
-        shares: plan.plan().precisions().to_string(),
+        shares: plan.precisions().to_string(),
     })
 }
 
@@ -126,6 +126,10 @@ impl Trial<'_> {
     fn engine(&self, precision: Precision) -> Result<Engine> {
         let QuantiseOptions { threads, .. } = self.options;
         Engine::open(Setup { device: DevicePick::Cpu, threads, precision, ..Setup::default() })
+    }
+
+    fn plan(&self, precision: Precision) -> Result<Arc<Plan>> {
+        self.engine(precision)?.plan(self.model, self.size, &[])
     }
 
     fn session(&self, precision: Precision) -> Result<Session> {
@@ -161,7 +165,7 @@ impl Trial<'_> {
     /// The levels of those products that the device multiplies in bytes.
     fn multiplied(&mut self, levels: Calibration) -> Result<Calibration> {
         self.model.set_calibration(levels.clone());
-        let plan = self.engine(Precision::Int8)?.plan(self.model, self.size, &[])?;
+        let plan = self.plan(Precision::Int8)?;
         let bytes = plan.steps.iter().filter(|step| Precision::of(step.choice.entry) == Precision::Int8);
         let names: BTreeSet<&str> = bytes.filter_map(|step| plan.weights(step)).collect();
         if names.is_empty() {
@@ -188,21 +192,20 @@ impl Trial<'_> {
                 decibels(base)
             )));
         }
-        let plan = self.session(Precision::F32)?;
-        let mut work: BTreeMap<String, f64> = BTreeMap::new();
-        for step in &plan.plan().steps {
-            if let Some(name) = plan.plan().weights(step) {
-                *work.entry(name.to_string()).or_default() += step.kernel.products();
+        let plan = self.plan(Precision::F32)?;
+        let mut work: BTreeMap<&str, f64> = BTreeMap::new();
+        for step in &plan.steps {
+            if let Some(name) = plan.weights(step) {
+                *work.entry(name).or_default() += step.kernel.products();
             }
         }
-        drop(plan);
         let mut alone = Vec::new();
         for (at, (name, own)) in levels.iter().enumerate() {
             if at % 10 == 0 {
                 said(&format!("each product alone: {at} of {}", levels.len()));
             }
             let noise = self.noise(Calibration::from([(name.clone(), own.clone())]), rounded)?;
-            alone.push((name.clone(), noise, work.get(name).copied().unwrap_or(1.0)));
+            alone.push((name.clone(), noise, work.get(name.as_str()).copied().unwrap_or(1.0)));
         }
         alone.sort_by(|a, b| (b.1 * a.2).total_cmp(&(a.1 * b.2)));
         let sum: f64 = alone.iter().map(|(_, noise, _)| noise).sum();

@@ -132,10 +132,9 @@ impl InputLayout {
         self.frames * self.channels.len() * area
     }
 
-    /// Writes what the network is given, `[frame][band][y][x]`, of `tile`. Outside the image it is reflected; pixels that
-    /// a chosen frame lacks are taken from the best frame that has them, and are the
-    /// network's 0 where none has. `mask`
-    /// (`[y][x]` over `tile`) becomes 1 where any frame has data.
+    /// Writes what the network is given, `[frame][band][y][x]`, of `tile`. Outside the image it is reflected;
+    /// pixels that a chosen frame lacks are taken from the best frame that has them, and are the network's 0 where
+    /// none has. `mask` (`[y][x]` over `tile`) becomes 1 where any frame has data.
     pub fn assemble<T: Given>(&self, tile: &Rect, from: &TileFrames, input: &mut [T], mask: &mut [u8]) {
         let (n, area, width) = (from.read.area(), tile.area(), tile.width());
         let columns = Columns::new(tile, &from.read);

@@ -52,9 +52,7 @@ impl Slot {
             dates: Vec::new(),
         }
     }
-}
 
-impl Slot {
     fn assemble(&mut self, layout: &InputLayout, from: &TileFrames) {
         let (tile, n) = (self.tile.input, layout.numbers(self.mask.len()));
         let (words, mask) = (&mut self.words, &mut self.mask);

@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::reader::{Reader, Slot};
 use super::seam::{Borders, SeamReport};
 use crate::error::{Error, Result};
-use crate::raster::{BlockSink, FrameSource, Task};
+use crate::raster::{BlockSink, FrameSource};
 use crate::tensor::DType;
 use crate::tile::{Rect, Tile, TileGrid};
 
@@ -183,7 +183,9 @@ pub fn stream(
             let _ = free_in.send(Slot::new(&spec.input, area, spec.samples));
         }
         let (shared, tiles) = (&shared, &tiles);
-        let reader = scope.spawn(move || read_all(shared, tiles, area, free_out, ready_in));
+        let reader = scope.spawn(move || {
+            rayon::in_place_scope_fifo(|pool| read_all(shared, tiles, area, free_out, ready_in, pool))
+        });
         let writers: Vec<_> = {
             let done_out = std::sync::Arc::new(done_out);
             (0..spec.threads.clamp(1, 4))
@@ -233,33 +235,14 @@ fn reach(tiles: &[(usize, Tile)], strip: usize, row: Option<usize>) -> Rect {
     tiles[first..].iter().take_while(wanted).fold(Rect::of_size(0, 0), |all, (_, t)| all.around(&t.input))
 }
 
-/// The reader thread. What the source would have done meanwhile goes to the threads of rayon's pool.
+/// The reader thread. What the source would have done meanwhile goes to `pool`.
 fn read_all<'a>(
-    shared: &Shared<'a>,
+    shared: &'a Shared,
     tiles: &[(usize, Tile)],
     area: usize,
     free: Receiver<Slot>,
     ready: SyncSender<Slot>,
-) -> Vec<Choice> {
-    rayon::in_place_scope_fifo(|pool| {
-        let meanwhile = |task: Task<'a>| {
-            pool.spawn_fifo(move |_| {
-                if shared.going() {
-                    task();
-                }
-            });
-        };
-        read_tiles(shared, tiles, area, free, ready, &meanwhile)
-    })
-}
-
-fn read_tiles<'a>(
-    shared: &Shared<'a>,
-    tiles: &[(usize, Tile)],
-    area: usize,
-    free: Receiver<Slot>,
-    ready: SyncSender<Slot>,
-    meanwhile: &dyn Fn(Task<'a>),
+    pool: &rayon::ScopeFifo<'a>,
 ) -> Vec<Choice> {
     let spec = shared.spec;
     let mut reader = Reader::new(shared.source, &spec.input, area, spec.seed, spec.threads);
@@ -271,7 +254,13 @@ fn read_tiles<'a>(
         }
         if before.is_none_or(|(s, t)| (s, t.row) != (strip, tile.row)) {
             let row = reach(&tiles[sequence..], *strip, Some(tile.row));
-            shared.source.enter_row(row).into_iter().for_each(meanwhile);
+            for task in shared.source.enter_row(row) {
+                pool.spawn_fifo(move |_| {
+                    if shared.going() {
+                        task();
+                    }
+                });
+            }
         }
         let Ok(mut slot) = free.recv() else { break };
         if !shared.going() {

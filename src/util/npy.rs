@@ -171,7 +171,7 @@ pub fn read_from(source: &mut impl Read, length: u64) -> Result<Array> {
 fn header_within(source: &mut impl Read, length: u64) -> Result<(Element, Shape)> {
     let (element, shape, _) = read_header(source)?;
     if shape.numel() as u64 * element.size() as u64 > length {
-        return Err(truncated(&shape, element));
+        return Err(truncated(&shape, element).while_doing(format!("a file of {length} bytes")));
     }
     Ok((element, shape))
 }
