@@ -31,10 +31,10 @@ DEVICE f32 activated(const Epilogue& e, EpilogueChannel c, f32 sum) {
     return v * e.scale;
 }
 
-// Adds the residuals; `at` is the element's place within an image of y.
+// Adds the residuals and rectifies at last; `at` is the element's place within an image of y.
 DEVICE f32 with_residuals(const Conv2dParams& p, const Operands& o, u32 image, u64 at, f32 v) {
     const Epilogue& e = p.epilogue;
     if (e.residuals > 0) v = fma(e.residual_scale[0], o.x[CONV_RESIDUAL][image * p.r_batch_stride[0] + at], v);
     if (e.residuals > 1) v = fma(e.residual_scale[1], o.x[CONV_RESIDUAL + 1][image * p.r_batch_stride[1] + at], v);
-    return v;
+    return e.rectified && v < 0.0f ? 0.0f : v;
 }

@@ -24,7 +24,7 @@ struct Epilogue {
     f32 scale;
     u32 residuals;
     f32 residual_scale[2];
-    u32 reserved;
+    u32 rectified;
 };
 
 enum { PAD_ZERO, PAD_REFLECT };

@@ -112,6 +112,20 @@ fn a_dense_block_needs_convolutions_only() {
 }
 
 #[test]
+fn a_residual_block_needs_convolutions_only() {
+    let b = Builder::new(Mode::Infer);
+    let x = b.input("x", &[2, 20, 9, 10]);
+    let y = conv(&b, conv(&b, x, "a", 20).relu(), "b", 20).add(x).relu();
+    b.output("y", conv(&b, y, "c", 20).add(y).relu().scale(0.5));
+    let graph = b.finish().unwrap();
+    let (store, x, cpu) = (weights(&graph), noise(5, 3600, 1.0), Cpu::new(2).unwrap());
+    let [whole, fused] = [graph.clone(), optimised(&graph)].map(|g| Arc::new(compile(&g, &cpu).unwrap()));
+    let entries = fused.steps.iter().map(|s| s.kernel.name()).collect::<Vec<_>>();
+    assert_eq!(entries, ["conv2d_fwd", "conv2d_fwd", "conv2d_fwd", "map_fwd"], "{fused}");
+    assert!(same_bits(&run(&cpu, &fused, &store, &x), &run(&cpu, &whole, &store, &x)));
+}
+
+#[test]
 fn the_convolutions_of_a_dense_block_share_what_they_make_of_its_channels() {
     let cpu = Cpu::new(2).unwrap();
     let plan = compile(&optimised(&rrdb(2, 64, 32, 1, [20, 24])), &cpu).unwrap();

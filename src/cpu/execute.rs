@@ -217,7 +217,7 @@ pub(super) unsafe fn run(
             (Kernel::Map(p), _) => map::run(p, args, pool)?,
             (Kernel::Resize(p), Prepared::Resize(tables)) => resize::run(p, tables, args, pool),
             (Kernel::Blur(p), Prepared::Blur(weights)) => blur::run(p, weights, args, scratch, pool),
-            (Kernel::Pool(p), _) => pooling::run(p, args, pool),
+            (Kernel::Pool(p), _) => pooling::run(p, args, pool)?,
             (Kernel::Reduce(p), _) => reduce::run(p, args, pool)?,
             (Kernel::Softmax(p), _) => reduce::softmax(p, args, pool),
             (Kernel::ConvTranspose2d(p), Prepared::ConvTranspose(packed)) => {

@@ -5,7 +5,8 @@
 //! batch stride apart: x, y and the residuals may thus be channel slices of larger slabs. y may lie
 //! in the slab of x when their channels do not overlap, and a residual may be y itself.
 //!
-//! `y = act(conv(x) + bias) * scale + residual_scale[0] * r0 + residual_scale[1] * r1`
+//! `y = act(conv(x) + bias) * scale + residual_scale[0] * r0 + residual_scale[1] * r1`, and zero where that is below
+//! zero if it is rectified
 
 use bytemuck::{Pod, Zeroable};
 
@@ -77,8 +78,8 @@ pub struct Epilogue {
     pub residuals: u32,
     /// Factor of each residual.
     pub residual_scale: [f32; 2],
-    /// 0; keeps the parameters free of padding bytes.
-    pub reserved: u32,
+    /// 1 if numbers below zero become zero at last, else 0.
+    pub rectified: u32,
 }
 
 /// What a kernel reads outside of its input.
@@ -118,7 +119,7 @@ impl Epilogue {
         scale: 1.0,
         residuals: 0,
         residual_scale: [0.0; 2],
-        reserved: 0,
+        rectified: 0,
     };
 
     /// The activation, or an error if the number names none.

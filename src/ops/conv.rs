@@ -47,7 +47,7 @@ impl Conv2d {
     }
 }
 
-/// What happens to a sum before it is stored: `act(sum + bias)·scale + Σ residual_scale·residual`.
+/// What happens to a sum before it is stored: `act(sum + bias)·scale + Σ residual_scale·residual`, rectified at last.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Epilogue {
     /// One bias per output channel is added.
@@ -62,12 +62,21 @@ pub struct Epilogue {
     pub residuals: usize,
     /// Their factors.
     pub residual_scale: [f32; 2],
+    /// Whether numbers below zero become zero at last.
+    pub rectified: bool,
 }
 
 impl Epilogue {
     /// Stores sums as they are.
-    pub const NONE: Self =
-        Self { bias: false, act: None, slopes: 0, scale: 1.0, residuals: 0, residual_scale: [0.0; 2] };
+    pub const NONE: Self = Self {
+        bias: false,
+        act: None,
+        slopes: 0,
+        scale: 1.0,
+        residuals: 0,
+        residual_scale: [0.0; 2],
+        rectified: false,
+    };
 }
 
 /// The convolution of a node. Inputs: x, w, then bias, slopes and residuals as the epilogue says.
@@ -181,7 +190,7 @@ impl Convolution {
             scale: e.scale,
             residuals: e.residuals as u32,
             residual_scale: e.residual_scale,
-            ..contract::Epilogue::NONE
+            rectified: u32::from(e.rectified),
         })
     }
 }

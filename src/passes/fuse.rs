@@ -88,6 +88,9 @@ fn convolution(
 ) -> Option<(Convolution, Vec<ValueId>)> {
     let mut op = *conv;
     let e = &mut op.epilogue;
+    if e.rectified {
+        return None;
+    }
     let linear = e.act.is_none() && e.slopes == 0;
     let untouched = e.scale == 1.0 && e.residuals == 0;
     match follower.op {
@@ -97,6 +100,10 @@ fn convolution(
         }
         Op::Activate(activate) if linear && untouched && Convolution::takes(activate.0) => {
             e.act = Some(activate.0);
+            Some((op, vec![]))
+        }
+        Op::Activate(Activate(Activation::Relu)) => {
+            e.rectified = true;
             Some((op, vec![]))
         }
         Op::Prelu(_) if k == 0 && linear && untouched => {

@@ -44,10 +44,10 @@ impl fmt::Display for Kernel {
                 if let Ok(act) = e.activation() {
                     write!(f, " bias {} {act:?}({}) scale {}", e.has_bias, e.slope, e.scale)?;
                 }
-                match e.residuals {
-                    0 => Ok(()),
-                    n => write!(f, " + {:?}", &e.residual_scale[..n.min(2) as usize]),
+                if e.residuals > 0 {
+                    write!(f, " + {:?}", &e.residual_scale[..e.residuals.min(2) as usize])?;
                 }
+                f.write_str(if e.rectified == 1 { ", rectified" } else { "" })
             }
             Kernel::Map(p) => match p.map_op() {
                 Ok(op) => {

@@ -26,6 +26,9 @@ pub(super) fn run<T: Element>(p: &Conv2dParams, operands: &[Vec<T>], y: &mut [T]
                     for (k, r) in residuals.iter().enumerate() {
                         v += T::from_f32(e.residual_scale[k]) * r[n * p.r_batch_stride[k] as usize + at];
                     }
+                    if e.rectified == 1 {
+                        v = activate(Activation::Relu, slope, v);
+                    }
                     y[n * p.y_batch_stride as usize + at] = v;
                 }
             }

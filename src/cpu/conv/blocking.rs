@@ -4,14 +4,18 @@ use std::ops::Range;
 
 use super::gather::Window;
 use super::tile::{Tile, MAX_VECTORS};
+use super::Job;
 use crate::kernel::conv::Conv2dParams;
 
 /// Floats of a cache line; buffers and strides are multiples of it.
 pub(super) const LINE: usize = 16;
-/// Bytes of input a register tile may touch per chunk: stays in the first-level cache.
-const L1_BYTES: usize = 12 << 10;
-/// Bytes of a part's buffers: stay in the second-level cache.
-const L2_BYTES: usize = 400 << 10;
+/// Most bytes of a part's buffers: stay in the second-level cache.
+const L2_BYTES: usize = 640 << 10;
+/// Bytes of a part's buffers where that many rows do not leave register tiles empty: what the next block reads
+/// is there too.
+const HALF_L2_BYTES: usize = 320 << 10;
+/// Words of input channels that are not divided further.
+const LEAST_CHUNK: usize = 8;
 /// Widest block; wider outputs are cut.
 const MAX_COLUMNS: usize = 256;
 
@@ -22,7 +26,7 @@ pub(super) struct Blocking {
     pub c_in: usize,
     /// Blocks of output channels of a group.
     pub co_blocks: usize,
-    /// Words of input channels gathered at a time.
+    /// Words of input channels gathered at a time: all of them, or what leaves room for sums.
     pub chunk: usize,
     /// Column phases kept apart, so that strided columns are contiguous.
     pub phases: usize,
@@ -36,8 +40,6 @@ pub(super) struct Blocking {
     pub x_len: usize,
     /// Elements of a part's buffers.
     pub part_len: usize,
-    /// Output channels of a register tile.
-    pub tile_rows: usize,
     /// Parts of the partition, at most one per thread.
     pub parts: usize,
     /// Further channels gathered before they are joined to words.
@@ -84,19 +86,61 @@ pub(super) struct Block {
     pub co_blocks: Range<usize>,
 }
 
-/// Where the pixel vectors of a block start in a gathered channel.
+/// The pixel vectors of a block: where they start in a gathered channel, and which pixels they hold.
 pub(super) struct Vectors {
     pub count: usize,
-    /// Sums of the next row of pixels.
-    pub row_stride: usize,
     lanes: usize,
     per_row: usize,
     row_step: usize,
+    /// Rows of pixels and pixels of a row; rows that follow each other in y are one.
+    pixels: [usize; 2],
+    /// Lanes from a row of pixels to the next.
+    row_stride: usize,
+}
+
+/// What a block reads of x: the same lines of each channel.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    x: *const f32,
+    lines: usize,
+    plane: usize,
+    per_word: usize,
+    /// Distance of the channels of one place in a word.
+    pub step: usize,
+}
+
+impl Ahead {
+    /// A line of a word's channels to be asked for when so many tiles are left; none before all are left.
+    pub fn line(&self, left: usize) -> Option<*const f32> {
+        let (channel, line) = (left / self.lines.max(1), left % self.lines.max(1));
+        (channel < self.per_word).then(|| self.x.wrapping_add(channel * self.plane + line * LINE))
+    }
+}
+
+/// Pixels of one row that follow each other in the lanes of some vectors.
+pub(super) struct Run {
+    /// Lane of the first.
+    pub at: usize,
+    pub row: usize,
+    pub column: usize,
+    pub len: usize,
 }
 
 impl Vectors {
     pub fn base(&self, vector: usize) -> usize {
         vector / self.per_row * self.row_step + vector % self.per_row * self.lanes
+    }
+
+    /// The pixels that some vectors hold.
+    pub fn runs(&self, vectors: &Range<usize>) -> impl Iterator<Item = Run> + '_ {
+        let [rows, columns] = self.pixels;
+        let (start, stride) = (vectors.start * self.lanes, self.row_stride);
+        let end = (vectors.end * self.lanes).min(rows * stride);
+        (start / stride..end.div_ceil(stride)).filter_map(move |row| {
+            let from = start.max(row * stride);
+            let to = end.min(row * stride + columns);
+            (from < to).then(|| Run { at: from - start, row, column: from - row * stride, len: to - from })
+        })
     }
 }
 
@@ -112,12 +156,10 @@ impl Blocking {
         let band_columns = w_out.div_ceil(column_bands);
         let phases = taps[1].stride.min(taps[1].reach() + 1);
         let phase_width = band_columns + taps[1].reach() / taps[1].stride;
-        let per_channel = taps[0].count * taps[1].count.min(phases) * (MAX_VECTORS + 1) * LINE * 4;
-        let chunk = evenly(c_in, (L1_BYTES / per_channel).max(8));
         let mut blocking = Self {
             c_in,
             co_blocks,
-            chunk,
+            chunk: c_in,
             phases,
             phase_width,
             x_stride: 0,
@@ -125,7 +167,6 @@ impl Blocking {
             x_len: 0,
             part_len: 0,
             parts: 1,
-            tile_rows: tile.rows,
             joined: tile.precision.per_word() - 1,
             lanes: tile.lanes,
             row_step: phases * phase_width,
@@ -136,8 +177,24 @@ impl Blocking {
             units: 1,
             taps,
         };
+        blocking.choose_chunk(params, tile, band_columns);
         blocking.choose_rows(params, tile, threads.max(1), band_columns);
         blocking
+    }
+
+    /// As many channels at a time as leave room for rows that fill a register tile.
+    fn choose_chunk(&mut self, params: &Conv2dParams, tile: &Tile, columns: usize) {
+        let rows = self.filling(tile, columns).min(params.h_out as usize);
+        let mut chunks = 1;
+        while self.chunk > LEAST_CHUNK && self.bytes(rows, columns, tile) > L2_BYTES {
+            chunks += 1;
+            self.chunk = self.c_in.div_ceil(chunks);
+        }
+    }
+
+    /// Rows that fill a register tile.
+    fn filling(&self, tile: &Tile, columns: usize) -> usize {
+        (MAX_VECTORS * tile.lanes).div_ceil(columns)
     }
 
     /// Row bands that fit the cache and spread evenly over the threads.
@@ -146,7 +203,12 @@ impl Blocking {
         let others = params.batch as usize * params.groups as usize * self.column_bands;
         let least = if self.taps[0].reach() > 0 { 4 } else { 1 };
         let mut bands = 1;
-        while bands < h_out && self.bytes(h_out.div_ceil(bands), columns, tile.rows) > L2_BYTES {
+        let fewest = self.filling(tile, columns);
+        let fits = |blocking: &mut Self, rows: usize| {
+            let most = if rows > fewest { HALF_L2_BYTES } else { L2_BYTES };
+            blocking.bytes(rows, columns, tile) <= most
+        };
+        while bands < h_out && !fits(self, h_out.div_ceil(bands)) {
             bands += 1;
         }
         let mut spread = bands;
@@ -163,16 +225,16 @@ impl Blocking {
         self.splits = threads.div_ceil(others * bands).min(self.co_blocks);
         self.units = others * bands * self.splits;
         self.parts = threads.min(self.units);
-        self.size_buffers(h_out.div_ceil(bands), columns, tile.rows);
+        self.size_buffers(h_out.div_ceil(bands), columns, tile);
     }
 
-    fn bytes(&mut self, rows: usize, columns: usize, tile_rows: usize) -> usize {
-        self.size_buffers(rows, columns, tile_rows);
+    fn bytes(&mut self, rows: usize, columns: usize, tile: &Tile) -> usize {
+        self.size_buffers(rows, columns, tile);
         self.part_len * 4
     }
 
     /// Buffer sizes for blocks of at most so many rows and columns.
-    fn size_buffers(&mut self, rows: usize, columns: usize, tile_rows: usize) {
+    fn size_buffers(&mut self, rows: usize, columns: usize, tile: &Tile) {
         let vertical = self.taps[0];
         let gathered = (rows - 1) * vertical.stride + vertical.reach() + 1;
         let by_rows = rows * columns.div_ceil(self.lanes);
@@ -180,10 +242,14 @@ impl Blocking {
         self.flat = self.phases == 1 && vertical.stride == 1 && by_run < by_rows;
         let vectors = if self.flat { by_run } else { by_rows };
         self.x_stride = odd_lines(gathered * self.row_step + self.lanes);
-        self.sum_stride = odd_lines(vectors * self.lanes);
         self.x_len = (self.chunk + self.joined) * self.x_stride + LINE;
-        let channels = self.co_blocks.div_ceil(self.splits) * tile_rows;
-        self.part_len = self.x_len + channels * self.sum_stride;
+        // Where all channels are gathered at once, a tile is finished before the next one begins.
+        let (vectors, co_blocks) = match self.chunk == self.c_in {
+            true => (MAX_VECTORS, 1),
+            false => (vectors, self.co_blocks.div_ceil(self.splits)),
+        };
+        self.sum_stride = odd_lines(vectors * self.lanes);
+        self.part_len = self.x_len + co_blocks * tile.rows * self.sum_stride;
     }
 
     /// Elements of scratch: taps, the parts' buffers, and room to start at a cache line.
@@ -247,25 +313,49 @@ impl Blocking {
         }
     }
 
-    /// The pixel vectors of a block: row by row, or one run over all rows where that takes fewer.
-    pub fn vectors(&self, block: &Block) -> Vectors {
+    /// What the unit after this one reads, if it is of the same part and reads whole rows.
+    pub fn ahead(&self, job: &Job, unit: usize, part: usize) -> Option<Ahead> {
+        let params = job.params;
+        let sparse = params.upsample != 1 || self.taps[0].reach() + 1 < self.taps[0].stride;
+        if unit + 1 >= self.units_of(part).end || self.column_bands > 1 || self.splits > 1 || sparse {
+            return None;
+        }
+        let block = self.block(params, unit + 1);
+        let window = self.window(params, &block);
+        let inside = |row: isize| row.clamp(0, params.h_in as isize) as usize;
+        let (from, to) = (inside(window.first_row), inside(window.first_row + window.rows as isize));
+        let (plane, width) = (params.x_plane(), params.w_in as usize);
+        let first = block.group * (params.c_in / params.groups) as usize;
+        let start = block.image * params.x_batch_stride as usize + first * plane + from * width;
+        let per_word = job.tile.precision.per_word();
+        let lines = ((to - from) * width).div_ceil(LINE);
+        Some(Ahead { x: job.operands.x.wrapping_add(start), lines, plane, per_word, step: per_word * plane })
+    }
+
+    /// The pixel vectors of a block: row by row, or one run over all rows where that takes fewer. `y_row` is the
+    /// distance of y's rows.
+    pub fn vectors(&self, block: &Block, y_row: usize) -> Vectors {
         let (rows, columns) = (block.rows.len(), block.columns.len());
         let step = self.taps[0].stride * self.row_step;
-        if self.flat {
+        let (count, per_row, row_stride) = if self.flat {
             let count = ((rows - 1) * self.row_step + columns).div_ceil(self.lanes);
-            return Vectors { count, row_stride: step, lanes: self.lanes, per_row: count, row_step: 0 };
-        }
-        let per_row = columns.div_ceil(self.lanes);
-        let row_stride = per_row * self.lanes;
-        Vectors { count: rows * per_row, row_stride, lanes: self.lanes, per_row, row_step: step }
+            (count, count, step)
+        } else {
+            let per_row = columns.div_ceil(self.lanes);
+            (rows * per_row, per_row, per_row * self.lanes)
+        };
+        let (pixels, row_stride) = match row_stride == columns && columns == y_row {
+            true => ([1, rows * columns], rows * columns),
+            false => ([rows, columns], row_stride),
+        };
+        Vectors { count, lanes: self.lanes, per_row, row_step: step, pixels, row_stride }
     }
 }
 
-/// The `index`-th of `count` nearly equal bands of `extent`; the first ones are the longer.
+/// The `index`-th of `count` nearly equal bands of `extent`; the longer ones lie among the others, so that equal
+/// numbers of neighbours are nearly equal too.
 pub(super) fn band(extent: usize, count: usize, index: usize) -> Range<usize> {
-    let (length, longer) = (extent / count, extent % count);
-    let start = index * length + index.min(longer);
-    start..start + length + usize::from(index < longer)
+    extent * index / count..extent * (index + 1) / count
 }
 
 /// The largest share when `total` is cut evenly into pieces of at most about `most`.

@@ -1,15 +1,18 @@
 //! Convolution of any stride, dilation, padding and grouping, one product per tap.
 //!
-//! The output is cut into blocks of rows and columns (`blocking`). Per block, a chunk of input
-//! channels is gathered into a buffer that stays in the cache; register tiles run over the chunk's
-//! channels and taps and keep their sums in a second buffer; after the last chunk the epilogue
-//! stores the sums.
+//! The output is cut into blocks of rows and columns (`blocking`). Per block, input channels are
+//! gathered into a buffer that stays in the second-level cache: all at once or, where they are too many, chunk
+//! by chunk with the block's sums in a second buffer. Register tiles run over a chunk's channels and
+//! taps, one block of output channels after the other; after the last chunk the epilogue stores a tile's sums at once.
 //!
 //! A pixel's sum is one chain of fused multiply-adds in the order channel, row, column, whatever
 //! its block, chunk, vector lane or thread: results do not depend on the number of threads, on the
 //! batch or on where a tile of a larger image was cut.
 
-use super::blocking::{Block, Blocking};
+use std::ops::Range;
+
+use super::blocking::{Ahead, Block, Blocking};
+use super::store::Finished;
 use super::tile::{Tile, TileJob};
 use super::Job;
 use crate::cpu::simd::MOST_PER_WORD;
@@ -65,52 +68,72 @@ pub(super) unsafe fn run_part(job: &Job, blocking: &Blocking, taps: &[u32], part
             // SAFETY: the caller's promise; blocks write disjoint parts of y.
             unsafe {
                 (job.tile.gather)(job.params, &window, channels, job.operands.x, &job.scales, x_buffer);
-                accumulate(job, blocking, taps, &block, from..to, x_buffer, sums);
+                let ahead = blocking.ahead(job, unit, part).filter(|_| to == blocking.c_in);
+                accumulate(job, blocking, taps, &block, from..to, x_buffer, ahead, sums);
             }
         }
-        // SAFETY: as above.
-        unsafe { (job.tile.store)(job, blocking, &block, sums) };
     }
 }
 
-/// Adds a chunk of input channels to the block's sums.
+/// Adds a chunk of input channels to the block's sums, and stores them after the last.
 ///
 /// # Safety
-/// The tile's instruction set is available, and the buffers are as long as the blocking says.
+/// The conditions of [`super::PackedConv::run`]; the tile's instruction set is available, and the
+/// buffers are as long as the blocking says.
 unsafe fn accumulate(
     job: &Job,
     blocking: &Blocking,
     taps: &[u32],
     block: &Block,
-    channels: std::ops::Range<usize>,
+    channels: Range<usize>,
     x: &[f32],
+    ahead: Option<Ahead>,
     sums: &mut [f32],
 ) {
     let tile = job.tile;
-    let layout = blocking.vectors(block);
+    let layout = blocking.vectors(block, job.spread.row);
     let filter = blocking.c_in * taps.len() * tile.rows;
-    let mut vector = 0;
-    while vector < layout.count {
-        let width = tile.group(layout.count - vector);
-        let bases = std::array::from_fn(|i| layout.base(vector + i.min(width - 1)));
-        for (i, co_block) in block.co_blocks.clone().enumerate() {
-            let w = (block.group * blocking.co_blocks + co_block) * filter
-                + channels.start * taps.len() * tile.rows;
-            let sum = i * tile.rows * blocking.sum_stride + vector * tile.lanes;
+    let (first, last) = (channels.start == 0, channels.end == blocking.c_in);
+    let mut tiles = block.co_blocks.len() * tile.groups(layout.count);
+    for (slot, co_block) in block.co_blocks.clone().enumerate() {
+        let w =
+            (block.group * blocking.co_blocks + co_block) * filter + channels.start * taps.len() * tile.rows;
+        let mut vector = 0;
+        while vector < layout.count {
+            let width = tile.group(layout.count - vector);
+            let bases = std::array::from_fn(|i| layout.base(vector + i.min(width - 1)));
+            // A tile that is finished at once shares its place with the others.
+            let at =
+                if first && last { 0 } else { slot * tile.rows * blocking.sum_stride + vector * tile.lanes };
+            let sums = sums[at..].as_mut_ptr();
+            tiles -= 1;
+            let line = ahead.and_then(|ahead| ahead.line(tiles));
             let tile_job = TileJob {
                 x: x.as_ptr(),
                 x_stride: blocking.x_stride,
                 channels: channels.len(),
                 taps,
                 w: job.weights[w..].as_ptr(),
-                sums: sums[sum..].as_mut_ptr(),
+                sums,
                 sum_stride: blocking.sum_stride,
-                first: channels.start == 0,
-                ahead: x.as_ptr(),
+                first,
+                ahead: line.unwrap_or(x.as_ptr()),
+                ahead_step: line.and(ahead).map_or(0, |ahead| ahead.step),
             };
+            let vectors = vector..vector + width;
+            let done =
+                Finished { block, layout: &layout, vectors, co_block, sums, sum_stride: blocking.sum_stride };
             // SAFETY: the caller's promise; bases, taps and strides stay inside the buffers.
-            unsafe { (tile.accumulate[width - 1])(&tile_job, &bases) };
+            unsafe {
+                if last {
+                    (tile.expect)(job, &done);
+                }
+                (tile.accumulate[width - 1])(&tile_job, &bases);
+                if last {
+                    (tile.store)(job, &done);
+                }
+            }
+            vector += width;
         }
-        vector += width;
     }
 }

@@ -12,6 +12,7 @@ use crate::kernel::conv::{Conv2dParams, PadMode};
 const RUN: usize = 16;
 
 /// What is gathered of one image, and how it lies in the buffer.
+#[derive(Clone, Copy)]
 pub(super) struct Window {
     /// The image.
     pub image: usize,
@@ -44,6 +45,8 @@ pub(super) unsafe fn gather_words<F: Factors>(
     buffer: &mut [f32],
 ) {
     let per_word = F::PRECISION.per_word();
+    let rows = whole_rows(params, window);
+    let (params, window) = rows.as_ref().map_or((params, window), |(params, window)| (params, window));
     if per_word == 1 {
         // SAFETY: the caller's promise.
         return unsafe { gather(params, window, channels, x, buffer) };
@@ -69,6 +72,26 @@ pub(super) unsafe fn gather_words<F: Factors>(
             join::<F>(channels, levels, start, room);
         }
     }
+}
+
+/// The same window where it is whole rows of x that the kernel sees as they are: one long row.
+fn whole_rows(params: &Conv2dParams, window: &Window) -> Option<(Conv2dParams, Window)> {
+    let (h, w) = (params.h_in as usize, params.w_in as usize);
+    let first = usize::try_from(window.first_row).ok()?;
+    let whole = window.first_column == 0 && window.phase_width == w && window.row_step == w;
+    if !whole || first + window.rows > h || params.upsample != 1 || params.stride != [1; 2] {
+        return None;
+    }
+    let width = window.rows * w;
+    let row = Window {
+        first_row: 0,
+        rows: 1,
+        first_column: (first * w) as isize,
+        phase_width: width,
+        row_step: width,
+        ..*window
+    };
+    Some((Conv2dParams { h_in: 1, w_in: params.h_in.checked_mul(params.w_in)?, ..*params }, row))
 }
 
 /// Gathers a word's channels where columns follow each other and what lies outside is zero.
@@ -281,12 +304,26 @@ impl<'a> Columns<'a> {
         self.pick(from, to, self.start, self.inside.end..self.width);
     }
 
+    /// Every `stride`-th column from `start` on, those of `range`.
     #[inline(always)]
     fn pick(&self, from: &[f32], to: &mut [f32], start: isize, range: Range<usize>) {
-        for i in range {
-            let at = start + (i * self.axis.stride) as isize;
-            to[i] = self.axis.source(at).map_or(0.0, |source| from[source]);
+        let at = |i: usize| start + (i * self.axis.stride) as isize;
+        let one = |to: &mut [f32], i: usize| {
+            to[i] = self.axis.source(at(i)).map_or(0.0, |source| from[source]);
+        };
+        let mut rest = range.clone();
+        if self.axis.stride == 2 && self.axis.upsample == 1 {
+            // Columns of which the next lies inside too.
+            let first = ((1 - start) / 2).clamp(range.start as isize, range.end as isize) as usize;
+            let end = ((self.axis.extent - start) / 2).clamp(first as isize, range.end as isize) as usize;
+            (range.start..first).for_each(|i| one(to, i));
+            if first < end {
+                let pairs = from[at(first) as usize..].chunks_exact(2);
+                to[first..end].iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
+            }
+            rest.start = end;
         }
+        rest.for_each(|i| one(to, i));
     }
 }
 

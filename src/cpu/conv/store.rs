@@ -1,36 +1,80 @@
-//! The epilogue: takes a block's finished sums to y.
+//! The epilogue: takes finished sums to y.
 
-use super::blocking::{Block, Blocking};
+use std::ops::Range;
+
+use super::blocking::{Block, Vectors, LINE};
 use super::{Job, Operands, Spread};
-use crate::cpu::simd::{Factors, Lanes};
-use crate::kernel::conv::{Activation, Conv2dParams, Epilogue};
+use crate::cpu::simd::{Factors, Lanes, MOST};
+use crate::kernel::conv::{Activation, Conv2dParams};
 use crate::kernel::precision::Precision;
 
-/// Stores a block's sums. Inlined into one copy per instruction set.
+/// The finished sums of one register tile.
+pub(super) struct Finished<'a> {
+    /// What they are a part of.
+    pub block: &'a Block,
+    /// The block's vectors of pixels.
+    pub layout: &'a Vectors,
+    /// Those of the tile.
+    pub vectors: Range<usize>,
+    /// The tile's block of output channels.
+    pub co_block: usize,
+    /// Sums of its first output channel.
+    pub sums: *const f32,
+    /// Distance of the sums of the next output channel.
+    pub sum_stride: usize,
+}
+
+/// Asks for what [`store`] will read and write. Inlined into one copy per instruction set.
+#[inline(always)]
+pub(super) fn expect<F: Factors>(job: &Job, done: &Finished) {
+    if job.spread.column > 1 {
+        return;
+    }
+    let (params, block, operands) = (job.params, done.block, job.operands);
+    let group_channels = (params.c_out / params.groups) as usize;
+    let first = done.co_block * job.tile.rows;
+    let tensors = [
+        (operands.y.cast_const(), params.y_batch_stride),
+        (operands.residuals[0], params.r_batch_stride[0]),
+        (operands.residuals[1], params.r_batch_stride[1]),
+    ];
+    for run in done.layout.runs(&done.vectors) {
+        let place = (block.rows.start + run.row) * params.w_out as usize + block.columns.start + run.column;
+        for (tensor, batch_stride) in tensors.into_iter().take(1 + params.epilogue.residuals as usize) {
+            let at = tensor.wrapping_add(block.image * batch_stride as usize + place);
+            for channel in first..(first + job.tile.rows).min(group_channels) {
+                let at = at.wrapping_add((block.group * group_channels + channel) * params.y_plane());
+                for i in (0..run.len + LINE - 1).step_by(LINE) {
+                    F::Sums::prefetch(at.wrapping_add(i));
+                }
+            }
+        }
+    }
+}
+
+/// Stores a tile's sums. Inlined into one copy per instruction set.
 ///
 /// # Safety
-/// The conditions of [`super::PackedConv::run`]; nobody else writes this block of y.
+/// The conditions of [`super::PackedConv::run`]; the sums are there; nobody else writes these elements of y.
 #[inline(always)]
-pub(super) unsafe fn store<F: Factors>(job: &Job, blocking: &Blocking, block: &Block, sums: &mut [f32]) {
-    let params = job.params;
+pub(super) unsafe fn store<F: Factors>(job: &Job, done: &Finished) {
+    let (params, block) = (job.params, done.block);
     let group_channels = (params.c_out / params.groups) as usize;
-    let vectors = blocking.vectors(block);
-    let tile_rows = blocking.tile_rows;
-    let first = block.co_blocks.start * tile_rows;
-    let last = (block.co_blocks.end * tile_rows).min(group_channels);
-    for (slot, channel) in (first..last).enumerate() {
-        let channel = block.group * group_channels + channel;
-        let output = Channel::new(params, job.operands, job.spread, block.image, channel);
-        for (i, row) in block.rows.clone().enumerate() {
-            let start = slot * blocking.sum_stride + i * vectors.row_stride;
-            let sums = &mut sums[start..start + block.columns.len()];
+    let first = done.co_block * job.tile.rows;
+    let channels = first..(first + job.tile.rows).min(group_channels);
+    for run in done.layout.runs(&done.vectors) {
+        for (slot, channel) in channels.clone().enumerate() {
+            let channel = block.group * group_channels + channel;
+            let mut output = Channel::new(params, job.operands, job.spread, block.image, channel);
             if F::PRECISION == Precision::Int8 {
-                let (offset, factor) = (job.scales.offset[channel], job.scales.factor[channel]);
-                // SAFETY: one lane needs no instruction set.
-                sums.iter_mut().for_each(|sum| *sum = unsafe { sum.dequantise(offset, factor) });
+                output.scales = Some([job.scales.offset[channel], job.scales.factor[channel]]);
             }
-            // SAFETY: the caller's promise.
-            unsafe { output.store(sums, row, block.columns.start) };
+            let (row, column) = (block.rows.start + run.row, block.columns.start + run.column);
+            // SAFETY: the caller's promise; the run's sums are the tile's.
+            unsafe {
+                let sums = done.sums.add(slot * done.sum_stride + run.at);
+                output.store::<F::Sums>(std::slice::from_raw_parts(sums, run.len), row, column);
+            }
         }
     }
 }
@@ -44,6 +88,8 @@ pub(super) struct Channel<'a> {
     channel: usize,
     bias: f32,
     slope: f32,
+    /// Offset and factor of sums that are of bytes.
+    scales: Option<[f32; 2]>,
 }
 
 impl<'a> Channel<'a> {
@@ -64,93 +110,88 @@ impl<'a> Channel<'a> {
             1 => operands.slope[0],
             _ => operands.slope[channel],
         };
-        Self { params, operands, spread, image, channel, bias, slope }
+        Self { params, operands, spread, image, channel, bias, slope, scales: None }
     }
 
-    /// Stores the sums of a run of pixels from (`row`, `column`) on.
+    /// Stores the sums of a run of pixels from (`row`, `column`) on, which goes on in the next row where rows
+    /// follow each other.
     ///
     /// # Safety
     /// The operands' spans are those of the parameters; the run lies inside of y, and nobody else
-    /// writes it.
+    /// writes it; the instruction set of `L` is available.
     #[inline(always)]
-    pub unsafe fn store(&self, sums: &[f32], row: usize, column: usize) {
-        if self.spread.column > 1 {
-            // SAFETY: the caller's promise.
-            return unsafe { self.store_spread(sums, row, column) };
-        }
-        let (params, slope) = (self.params, self.slope);
-        let offset = self.channel * params.y_plane() + row * params.w_out as usize + column;
-        let at = |batch_stride: u64| self.image * batch_stride as usize + offset;
-        // SAFETY: the caller's promise.
-        unsafe {
-            let y = self.operands.y.add(at(params.y_batch_stride));
-            let residual = |i: usize| {
-                if i < params.epilogue.residuals as usize {
-                    self.operands.residuals[i].add(at(params.r_batch_stride[i]))
-                } else {
-                    std::ptr::null()
-                }
-            };
-            let residuals = [residual(0), residual(1)];
-            match params.epilogue.act {
-                0 => self.store_with(sums, y, residuals, |v| v),
-                5 => self.store_with(sums, y, residuals, |v| 1.0 / (1.0 + (-v).exp())),
-                _ => self.store_with(sums, y, residuals, |v| if v > 0.0 { v } else { v * slope }),
-            }
-        }
-    }
-
-    /// Stores sums apart from each other, without residuals.
-    ///
-    /// # Safety
-    /// As [`Channel::store`].
-    #[inline(always)]
-    unsafe fn store_spread(&self, sums: &[f32], row: usize, column: usize) {
-        let Spread { column: step, row: row_step, plane } = self.spread;
-        let start = self.image * self.params.y_batch_stride as usize
-            + self.channel * plane
-            + row * row_step
-            + column * step;
-        let none = self.params.epilogue.act == Activation::None as u32;
-        let slope = if none { 1.0 } else { self.slope };
-        for (i, &sum) in sums.iter().enumerate() {
-            let v = sum + self.bias;
-            // SAFETY: the caller's promise.
-            unsafe { *self.operands.y.add(start + i * step) = if v > 0.0 { v } else { v * slope } };
-        }
-    }
-
-    /// # Safety
-    /// As many elements as `sums` has are writable at `y` and readable at the epilogue's residuals.
-    #[inline(always)]
-    unsafe fn store_with(
-        &self,
-        sums: &[f32],
-        y: *mut f32,
-        residuals: [*const f32; 2],
-        act: impl Fn(f32) -> f32,
-    ) {
-        let epilogue: &Epilogue = &self.params.epilogue;
-        let (bias, scale) = (self.bias, epilogue.scale);
-        let [s0, s1] = epilogue.residual_scale;
-        let [r0, r1] = residuals;
+    pub unsafe fn store<L: Lanes>(&self, sums: &[f32], row: usize, column: usize) {
+        let params = self.params;
+        let image = |batch_stride: u64| self.image * batch_stride as usize;
         // SAFETY: the caller's promise; where a residual is y itself, it is read before y is written.
         unsafe {
-            match epilogue.residuals {
-                0 => for_each(sums, y, |_, sum| act(sum + bias) * scale),
-                1 => for_each(sums, y, |i, sum| act(sum + bias) * scale + s0 * *r0.add(i)),
-                _ => for_each(sums, y, |i, sum| act(sum + bias) * scale + s0 * *r0.add(i) + s1 * *r1.add(i)),
+            if self.spread.column > 1 {
+                let Spread { column: step, row: row_step, plane } = self.spread;
+                let start = self.channel * plane + row * row_step + column * step;
+                let y = self.operands.y.add(image(params.y_batch_stride) + start);
+                for (i, sum) in sums.iter().enumerate() {
+                    *y.add(i * step) = self.value::<f32>(sum, [std::ptr::null(); 2]);
+                }
+                return;
             }
+            let start = self.channel * params.y_plane() + row * params.w_out as usize + column;
+            let y = self.operands.y.add(image(params.y_batch_stride) + start);
+            let residuals: [*const f32; 2] = std::array::from_fn(|k| {
+                self.operands.residuals[k].wrapping_add(image(params.r_batch_stride[k]) + start)
+            });
+            let whole = sums.len() - sums.len() % L::N;
+            for i in (0..whole).step_by(L::N) {
+                self.value::<L>(sums.as_ptr().add(i), residuals.map(|r| r.wrapping_add(i))).store(y.add(i));
+            }
+            for i in whole..sums.len() {
+                *y.add(i) = self.value::<f32>(sums.as_ptr().add(i), residuals.map(|r| r.wrapping_add(i)));
+            }
+        }
+    }
+
+    /// What the epilogue makes of a vector of sums.
+    ///
+    /// # Safety
+    /// The instruction set is available; sums and the epilogue's residuals are readable.
+    #[inline(always)]
+    unsafe fn value<L: Lanes>(&self, sums: *const f32, residuals: [*const f32; 2]) -> L {
+        let epilogue = &self.params.epilogue;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let zero = L::splat(0.0);
+            let mut v = L::load(sums);
+            if let Some([offset, factor]) = self.scales {
+                v = v.dequantise(L::splat(offset), L::splat(factor));
+            }
+            v = v.add(L::splat(self.bias));
+            v = match epilogue.act {
+                0 => v,
+                5 => one_by_one(v, |v| 1.0 / (1.0 + (-v).exp())),
+                _ => zero.if_below(v, v, v.mul(L::splat(self.slope))),
+            };
+            v = v.mul(L::splat(epilogue.scale));
+            for (k, residual) in residuals.into_iter().enumerate().take(epilogue.residuals as usize) {
+                v = v.add(L::load(residual).mul(L::splat(epilogue.residual_scale[k])));
+            }
+            if epilogue.rectified == 1 {
+                v = v.if_below(zero, zero, v);
+            }
+            v
         }
     }
 }
 
+/// A function of each lane.
+///
 /// # Safety
-/// As many elements as `sums` has are writable at `y`.
+/// The instruction set is available.
 #[inline(always)]
-unsafe fn for_each(sums: &[f32], y: *mut f32, value: impl Fn(usize, f32) -> f32) {
-    for (i, &sum) in sums.iter().enumerate() {
-        // SAFETY: the caller's promise.
-        unsafe { *y.add(i) = value(i, sum) };
+unsafe fn one_by_one<L: Lanes>(v: L, function: impl Fn(f32) -> f32) -> L {
+    let mut numbers = [0.0; MOST];
+    // SAFETY: the caller's promise; there is room for any vector.
+    unsafe {
+        v.store(numbers.as_mut_ptr());
+        numbers[..L::N].iter_mut().for_each(|v| *v = function(*v));
+        L::load(numbers.as_ptr())
     }
 }

@@ -143,6 +143,9 @@ fn naive(p: &Conv2dParams, data: &Data, image: usize, o: usize, row: usize, colu
         let at = image * p.r_batch_stride[r] as usize + o * p.y_plane() + row * p.w_out as usize + column;
         v += f64::from(e.residual_scale[r]) * f64::from(data.residuals[r][at]);
     }
+    if e.rectified == 1 {
+        v = v.max(0.0);
+    }
     (v, magnitude + 2.0)
 }
 
@@ -243,6 +246,14 @@ fn sizes_around_the_vectors_and_tiles() {
 }
 
 #[test]
+fn more_channels_than_are_gathered_at_once_and_more_blocks_than_one() {
+    check(&Conv2dParams::same([1, 4100, 3, 20], 9, 1), 1);
+    let wide = Conv2dParams::same([2, 130, 20, 48], 7, 1);
+    check(&Conv2dParams { stride: [2; 2], h_out: 10, w_out: 24, ..wide }, 2);
+    check(&wide, 3);
+}
+
+#[test]
 fn many_channels_and_small_kernels() {
     let mut random = Random(21);
     let mut done = 0;
@@ -264,6 +275,7 @@ fn many_channels_and_small_kernels() {
             slope: 0.2,
             residuals: random.below(3),
             residual_scale: [1.0, -0.25],
+            rectified: random.below(2),
             ..Epilogue::NONE
         };
         check(&p, done);
@@ -312,7 +324,7 @@ fn random_shapes() {
             scale: random.one_of([1, 2]) as f32 * 0.5,
             residuals: random.below(3),
             residual_scale: [1.0, -0.25],
-            reserved: 0,
+            rectified: random.below(2),
         };
         check(&p, done);
         done += 1;

@@ -1,7 +1,6 @@
 //! Register tiles: the innermost loop of a convolution, and the table of them per instruction set.
 
-use super::blocking::{Block, Blocking};
-use super::{gather::gather_words, gather::Window, store::store, winograd, Job};
+use super::{gather::gather_words, gather::Window, store, store::Finished, winograd, Job};
 use crate::cpu::isa::Isa;
 use crate::cpu::scales::Scales;
 use crate::cpu::simd::{self, Factors, Lanes};
@@ -33,6 +32,8 @@ pub(super) struct TileJob<'a> {
     pub first: bool,
     /// A cache line of the first channel of what is read next, asked for channel by channel.
     pub ahead: *const f32,
+    /// Distance of that line in the next channel.
+    pub ahead_step: usize,
 }
 
 /// Functions of one instruction set for tiles of `rows` output channels.
@@ -54,8 +55,10 @@ pub(super) struct Tile {
     pub accumulate: [unsafe fn(&TileJob, bases: &[usize; MAX_VECTORS]); MAX_VECTORS],
     /// [`gather_words`].
     pub gather: unsafe fn(&Conv2dParams, &Window, Range<usize>, *const f32, &Scales, &mut [f32]),
-    /// [`store`].
-    pub store: unsafe fn(&Job, &Blocking, &Block, &mut [f32]),
+    /// [`store::expect`].
+    pub expect: unsafe fn(&Job, &Finished),
+    /// [`store::store`].
+    pub store: unsafe fn(&Job, &Finished),
     /// [`winograd::transform_input`].
     pub transform_input:
         unsafe fn(&winograd::Unit, Range<usize>, winograd::Transformed, &mut winograd::Buffers),
@@ -108,6 +111,11 @@ impl Tile {
             _ => MAX_VECTORS,
         }
     }
+
+    /// Tiles that so many vectors take.
+    pub fn groups(&self, vectors: usize) -> usize {
+        vectors.div_ceil(MAX_VECTORS)
+    }
 }
 
 /// Accumulates one tile.
@@ -135,7 +143,7 @@ unsafe fn accumulate<F: Factors, const ROWS: usize, const VECTORS: usize>(
         let mut ahead = job.ahead;
         for _ in 0..job.channels {
             F::Sums::prefetch(ahead);
-            ahead = ahead.wrapping_add(job.x_stride);
+            ahead = ahead.wrapping_add(job.ahead_step);
             for &tap in job.taps {
                 let at = x.add(tap as usize);
                 let pixels: [F; VECTORS] = std::array::from_fn(|v| F::words(at.add(bases[v])));
@@ -178,6 +186,7 @@ macro_rules! instruction_set {
                     rows: ROWS,
                     accumulate: [accumulate::<ROWS, 1>, accumulate::<ROWS, 2>, accumulate::<ROWS, 3>],
                     gather,
+                    expect,
                     store,
                     transform_input,
                     stream,
@@ -223,11 +232,18 @@ macro_rules! instruction_set {
             }
 
             /// # Safety
-            /// The instruction set is available; the conditions of [`super::store`].
+            /// The instruction set is available.
             $(#[$feature])?
-            unsafe fn store(job: &Job, blocking: &Blocking, block: &Block, sums: &mut [f32]) {
+            unsafe fn expect(job: &Job, done: &Finished) {
+                store::expect::<F>(job, done);
+            }
+
+            /// # Safety
+            /// The instruction set is available; the conditions of [`store::store`].
+            $(#[$feature])?
+            unsafe fn store(job: &Job, done: &Finished) {
                 // SAFETY: the caller's promise.
-                unsafe { super::store::<F>(job, blocking, block, sums) }
+                unsafe { store::store::<F>(job, done) }
             }
 
             /// # Safety

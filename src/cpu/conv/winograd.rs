@@ -237,6 +237,7 @@ impl<'a> Unit<'a> {
                         sum_stride: cut.lane_step,
                         first: chunk.start == 0,
                         ahead: x.wrapping_add(ahead),
+                        ahead_step: cut.lane_step,
                     };
                     // SAFETY: the caller's promise; strides stay inside the buffers.
                     unsafe { (tile.accumulate[width - 1])(&job, &bases) };

@@ -30,7 +30,7 @@ pub(super) use portable::{portable_byte_fours, Portable, PortableBytes};
 use crate::kernel::precision::Precision;
 
 /// Most lanes a vector has.
-const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
 
 /// Most numbers a word holds.
 pub(super) const MOST_PER_WORD: usize = 4;

@@ -174,15 +174,20 @@ fn epilogues(all: &mut Cases) {
     ];
     for (name, act) in acts {
         for (c_out, kernel) in [(8, 3), (20, 1), (20, 3), (64, 1), (64, 3)] {
-            for residuals in 0..3 {
-                let name = format!("{kernel}x{kernel} to {c_out}, {name}, {residuals} residuals");
+            for (residuals, last) in [(0, ""), (1, ""), (2, ""), (1, ", rectified")] {
+                let name = format!("{kernel}x{kernel} to {c_out}, {name}, {residuals} residuals{last}");
                 all.push(name, |b| {
                     let x = b.input("x", &[2, 4, 5, 7]);
                     let w = b.param("w", &[c_out, 4, kernel, kernel]);
                     let bias = (residuals == 1).then(|| b.param("b", &[c_out]));
                     let y = act(b, x.conv2d(w, bias, Conv2d::same(kernel)));
                     let add = |y, k| b.input(&format!("r{k}"), &[2, c_out, 5, 7]).scaled_add(0.3, y);
-                    (0..residuals).fold(y, add)
+                    let y = (0..residuals).fold(y, add);
+                    if last.is_empty() {
+                        y
+                    } else {
+                        y.relu()
+                    }
                 });
             }
         }

@@ -96,7 +96,7 @@ pub(in crate::cpu::conv) unsafe fn transform_output<L: Lanes>(unit: &Unit, buffe
         for row in 0..height {
             let pixels = &buffers.pixels[row * step..][..width];
             // SAFETY: the caller's promise.
-            unsafe { output.store(pixels, start[0] + row, start[1]) };
+            unsafe { output.store::<L>(pixels, start[0] + row, start[1]) };
         }
     }
 }
