@@ -1,4 +1,5 @@
-//! A session takes the memory its plan states, and allocates nothing once it is loaded.
+//! A session takes the memory its plan states, and allocates nothing once it is loaded. A lean one packs weights in
+//! each run, within the memory stated for that, and computes the same bits.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -12,19 +13,21 @@ use swath::kernel::resize::ResizeMode;
 use swath::ops::{Conv2d, Pool2d};
 use swath::passes::optimise;
 use swath::plan::{compile, Device};
-use swath::tensor::MemoryStore;
+use swath::tensor::{MemoryStore, TensorStore};
 
-/// Counts allocations, and bytes that are in use.
+/// Counts allocations, and bytes that are in use and were at most.
 struct Counting;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: hands everything to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.fetch_add(1, Ordering::Relaxed);
-        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
+        let before = IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
+        MOST.fetch_max(before + layout.size(), Ordering::Relaxed);
         // SAFETY: as the caller's.
         unsafe { System.alloc(layout) }
     }
@@ -87,9 +90,10 @@ fn odd_convolutions(store: &mut MemoryStore) -> Graph {
     b.finish().unwrap()
 }
 
+/// Names, steps, tables: what is not counted.
+const BESIDE: usize = 64 << 10;
+
 fn a_session_takes_what_its_plan_states() {
-    /// Names, steps, tables: what is not counted.
-    const BESIDE: usize = 64 << 10;
     let mut store = MemoryStore::new();
     let mut graph = odd_convolutions(&mut store);
     optimise(&mut graph).unwrap();
@@ -111,9 +115,51 @@ fn a_session_takes_what_its_plan_states() {
     drop(another);
 }
 
+/// Convolutions of which the first and the last read the same weights, two others' between.
+fn shared_weights(store: &mut MemoryStore) -> Graph {
+    let b = Builder::new(Mode::Infer);
+    let mut y = b.input("input", &[1, 64, 16, 16]);
+    for (name, scale) in [("shared", 0.02), ("a", 0.01), ("b", 0.03), ("shared", 0.02)] {
+        let value = |k: usize| scale * (k % 7) as f32 - 0.05;
+        store.insert(name, &[64, 64, 3, 3], (0..64 * 64 * 9).map(value).collect()).unwrap();
+        y = y.conv2d(b.param(name, &[64, 64, 3, 3]), None, Conv2d::same(3)).relu();
+    }
+    b.output("output", y);
+    b.finish().unwrap()
+}
+
+fn a_lean_session_holds_no_weights_and_computes_the_same() {
+    for graph_of in [odd_convolutions, shared_weights] {
+        let mut store = MemoryStore::new();
+        let mut graph = graph_of(&mut store);
+        optimise(&mut graph).unwrap();
+        let cpu = Cpu::new(2).unwrap();
+        let plan = Arc::new(compile(&graph, &cpu).unwrap());
+        let stated = cpu.lean_memory(&plan).total();
+        let input: Vec<f32> = (0..plan.inputs[0].shape.numel()).map(|k| (k % 11) as f32 * 0.1).collect();
+        let mut kept = cpu.load(plan.clone(), &store).unwrap();
+        kept.input(0).copy_from_slice(&input);
+        kept.run().unwrap();
+        let wanted = kept.output(0).to_vec();
+        drop(kept);
+        let store: Arc<dyn TensorStore> = Arc::new(store);
+        let before = IN_USE.load(Ordering::Relaxed);
+        MOST.store(before, Ordering::Relaxed);
+        let mut lean = cpu.load_lean(plan, store).unwrap();
+        lean.input(0).copy_from_slice(&input);
+        for _ in 0..2 {
+            lean.run().unwrap();
+            assert_eq!(lean.output(0), wanted);
+        }
+        let most = MOST.load(Ordering::Relaxed) - before;
+        assert!((stated..stated + BESIDE).contains(&most), "{most} bytes, {stated} stated");
+    }
+}
+
 /// One test, because the counters are the process's.
 #[test]
 fn memory_is_as_stated_and_taken_once() {
     a_session_takes_what_its_plan_states();
+    a_lean_session_holds_no_weights_and_computes_the_same();
     runs_allocate_nothing();
 }

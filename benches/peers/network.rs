@@ -59,7 +59,7 @@ fn load(model: &LoadedModel, request: &Request) -> swath::Result<Box<dyn Session
     swath::passes::optimise(&mut graph)?;
     let cpu = Cpu::new(request.threads)?.with_precision(request.precision.parse()?);
     let plan = plan::compile(&graph, cpu.kernels())?;
-    cpu.load(Arc::new(plan), model.weights())
+    cpu.load(Arc::new(plan), model.weights().as_ref())
 }
 
 fn answer(session: &mut dyn Session, request: &Request) -> Result<Answer, Box<dyn Error>> {

@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<()> {
     let size = input_size(&model, &input.shape).in_file(args.input.as_ref().unwrap_or(&args.model))?;
     let Args { device, threads, precision, .. } = *args;
     let believed = Engine::new(args.against, threads)?;
-    let tested = Engine::open(Setup { device, threads, precision, pointwise: false })?;
+    let tested = Engine::open(Setup { device, threads, precision, ..Setup::default() })?;
     let engines = [&believed, &tested];
     let layers = check(&model, size, &input.data, engines, args.tolerance, Some(args.memory.0))?;
     say(&table(&layers))?;

@@ -81,7 +81,7 @@ fn kernels(args: &Args, pattern: &str) -> Result<()> {
     let mut proofs = Vec::new();
     let all = || Precision::ALL.into_iter().filter(|precision| device.takes(*precision)).collect();
     for precision in args.precision.map_or_else(all, |precision| vec![precision]) {
-        let engine = Engine::open(Setup { device, threads, precision, pointwise: false })?;
+        let engine = Engine::open(Setup { device, threads, precision, ..Setup::default() })?;
         proofs.extend(engine.prove(pattern)?);
     }
     if proofs.is_empty() {

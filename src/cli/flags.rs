@@ -268,7 +268,7 @@ impl RunArgs {
     /// Where the network runs, and how.
     pub fn setup(&self) -> Setup {
         let threads = self.threads.unwrap_or(0);
-        Setup { device: self.device, threads, precision: self.precision, pointwise: false }
+        Setup { device: self.device, threads, precision: self.precision, ..Setup::default() }
     }
 
     /// How progress is shown.

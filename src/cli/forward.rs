@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<()> {
     let model = args.model.open()?;
     let Args { device, precision, .. } = *args;
     let threads = args.threads.unwrap_or(0);
-    let engine = Engine::open(Setup { device, threads, precision, pointwise: false })?;
+    let engine = Engine::open(Setup { device, threads, precision, lean: true, ..Setup::default() })?;
     let input = npy::Opened::new(&args.input)?;
     let shape = input.shape;
     let size = input_size(&model, &shape).in_file(&args.input)?;

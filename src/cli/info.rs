@@ -73,7 +73,7 @@ fn print_plan(args: &Args, model: LoadedModel) -> Result<()> {
     let frames = model.network().input().default_frames;
     let size = InputSize { batch: 1, frames, height: args.tile, width: args.tile };
     let Args { device, threads, precision, .. } = *args;
-    let engine = Engine::open(Setup { device, threads, precision, pointwise: false })?;
+    let engine = Engine::open(Setup { device, threads, precision, ..Setup::default() })?;
     let plan = engine.plan(&model, size, &[]).in_file(&args.file)?;
     say(&format!("\nplan for {0} x {0} pixels on {1}\n{plan}", args.tile, engine.device_name()))
 }

@@ -1,6 +1,7 @@
-//! Constants of a plan at load: read when first needed, computed by load steps, dropped once packed.
+//! What steps read of a plan's constants, held from load on or made when a step runs: each is read when first
+//! needed, computed by load steps, packed, and dropped after its last reader.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::args::{Args, MAX_OPERANDS};
 use super::conv::Kept;
@@ -10,7 +11,45 @@ use crate::plan::{Packing, Plan, Region, Step};
 use crate::tensor::TensorStore;
 use crate::{Error, Result};
 
-/// A plan's constants while it is loaded.
+/// All that steps read, made at load.
+pub(super) struct Held {
+    constants: Vec<Vec<f32>>,
+    prepared: Vec<Prepared>,
+}
+
+impl Held {
+    pub fn new(plan: &Plan, weights: &dyn TensorStore, pool: &Pool) -> Result<Self> {
+        let mut constants = Constants::new(plan, weights, pool);
+        let prepared = plan.steps.iter().map(|step| constants.prepare(step)).collect::<Result<_>>()?;
+        Ok(Self { constants: constants.kept(), prepared })
+    }
+}
+
+/// What the steps of one run read.
+pub(super) enum Ready<'p> {
+    Held(&'p Held),
+    Made(Constants<'p>),
+}
+
+impl Ready<'_> {
+    /// Tables and packed weights of the step of that index; steps are asked for once each, in order.
+    pub fn prepare(&mut self, index: usize, step: &Step) -> Result<Prepared> {
+        match self {
+            Self::Held(held) => Ok(held.prepared[index].clone()),
+            Self::Made(constants) => constants.prepare(step),
+        }
+    }
+
+    /// First element of a constant that a step, prepared before, reads as it is.
+    pub fn constant(&self, constant: usize) -> *const f32 {
+        match self {
+            Self::Held(held) => held.constants[constant].as_ptr(),
+            Self::Made(constants) => constants.value(constant).as_ptr(),
+        }
+    }
+}
+
+/// A plan's constants while steps are prepared one by one.
 pub(super) struct Constants<'p> {
     plan: &'p Plan,
     weights: &'p dyn TensorStore,
@@ -20,8 +59,10 @@ pub(super) struct Constants<'p> {
     readers: Vec<usize>,
     /// Whether runs read it.
     keep: Vec<bool>,
-    /// What is packed already.
+    /// What is packed already and read again.
     packed: HashMap<Packing, Prepared>,
+    /// How many steps are still to read each.
+    steps: HashMap<Packing, usize>,
 }
 
 impl<'p> Constants<'p> {
@@ -35,10 +76,13 @@ impl<'p> Constants<'p> {
             readers: vec![0; n],
             keep: vec![false; n],
             packed: HashMap::new(),
+            steps: HashMap::new(),
         };
         plan.load_steps.iter().flat_map(Step::constants).for_each(|(_, k)| this.readers[k] += 1);
-        let packings: HashSet<Packing> = plan.steps.iter().filter_map(Step::packing).collect();
-        packings.iter().for_each(|packing| this.readers[packing.constant] += 1);
+        for packing in plan.steps.iter().filter_map(Step::packing) {
+            *this.steps.entry(packing).or_default() += 1;
+        }
+        this.steps.keys().for_each(|packing| this.readers[packing.constant] += 1);
         plan.steps.iter().flat_map(Step::plain_constants).for_each(|k| this.keep[k] = true);
         this
     }
@@ -58,18 +102,25 @@ impl<'p> Constants<'p> {
                 ))),
             };
         };
-        if let Some(prepared) = self.packed.get(&packing) {
-            return Ok(prepared.clone());
+        let prepared = match self.packed.remove(&packing) {
+            Some(prepared) => prepared,
+            None => {
+                self.compute(packing.constant)?;
+                let prepared = Prepared::new(&step.kernel, &step.choice, self.value(packing.constant))?;
+                self.release(packing.constant);
+                prepared
+            }
+        };
+        let left = self.steps.entry(packing).or_default();
+        *left = left.saturating_sub(1);
+        if *left > 0 {
+            self.packed.insert(packing, prepared.clone());
         }
-        self.compute(packing.constant)?;
-        let prepared = Prepared::new(&step.kernel, &step.choice, self.value(packing.constant))?;
-        self.packed.insert(packing, prepared.clone());
-        self.release(packing.constant);
         Ok(prepared)
     }
 
     /// What runs read; other constants are empty.
-    pub fn kept(self) -> Vec<Vec<f32>> {
+    fn kept(self) -> Vec<Vec<f32>> {
         self.values
             .into_iter()
             .zip(self.keep)

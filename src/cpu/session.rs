@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use super::args::{Args, MAX_OPERANDS};
 use super::conv::Kept;
-use super::execute::{self, Prepared};
-use super::load::Constants;
+use super::execute;
+use super::load::{Constants, Held, Ready};
 use super::pool::Pool;
 use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
 use crate::memory::Arena;
-use crate::plan::{Choice, Device, Kernels, Plan, Region, Rounding, Session, Slot, Step};
+use crate::plan::{Choice, Device, Kernels, Memory, Plan, Region, Rounding, Session, Slot, Step};
 use crate::tensor::{DType, TensorStore};
 use crate::Result;
 
@@ -67,24 +67,43 @@ impl Device for Cpu {
 
     fn load(&self, plan: Arc<Plan>, weights: &dyn TensorStore) -> Result<Box<dyn Session>> {
         plan.check(MAX_OPERANDS)?;
-        let pool = self.pool.clone();
-        let mut constants = Constants::new(&plan, weights, &pool);
-        let mut prepared = Vec::with_capacity(plan.steps.len());
-        for step in &plan.steps {
-            prepared.push(constants.prepare(step)?);
-        }
-        let constants = constants.kept();
-        let shared = Arc::new(Shared { plan, constants, prepared, pool });
-        Ok(Box::new(CpuSession::new(shared)?))
+        let weights = Weights::Held(Held::new(&plan, weights, &self.pool)?);
+        Ok(Box::new(CpuSession::new(Arc::new(Shared { plan, weights, pool: self.pool.clone() }))?))
+    }
+
+    fn load_lean(&self, plan: Arc<Plan>, weights: Arc<dyn TensorStore>) -> Result<Box<dyn Session>> {
+        plan.check(MAX_OPERANDS)?;
+        let weights = Weights::Store(weights);
+        Ok(Box::new(CpuSession::new(Arc::new(Shared { plan, weights, pool: self.pool.clone() }))?))
+    }
+
+    fn lean_memory(&self, plan: &Plan) -> Memory {
+        plan.lean_memory()
     }
 }
 
 /// What all sessions of a loaded plan read.
 struct Shared {
     plan: Arc<Plan>,
-    constants: Vec<Vec<f32>>,
-    prepared: Vec<Prepared>,
+    weights: Weights,
     pool: Arc<Pool>,
+}
+
+/// Where steps find what they read of the weights.
+enum Weights {
+    /// Made at load.
+    Held(Held),
+    /// Made anew in each run.
+    Store(Arc<dyn TensorStore>),
+}
+
+impl Shared {
+    fn ready(&self) -> Ready<'_> {
+        match &self.weights {
+            Weights::Held(held) => Ready::Held(held),
+            Weights::Store(store) => Ready::Made(Constants::new(&self.plan, store.as_ref(), &self.pool)),
+        }
+    }
 }
 
 /// A loaded plan with memory of its own.
@@ -112,10 +131,10 @@ impl CpuSession {
         })
     }
 
-    fn address(&self, slot: Slot) -> *mut f32 {
+    fn address(&self, slot: Slot, ready: &Ready) -> *mut f32 {
         let start = match slot.region {
             Region::Arena => self.arena.as_ptr(),
-            Region::Const(k) => self.shared.constants[k].as_ptr().cast_mut(),
+            Region::Const(k) => ready.constant(k).cast_mut(),
             Region::Input(k) => self.inputs[k].as_ptr(),
             Region::Output(k) => self.outputs[k].as_ptr(),
         };
@@ -132,22 +151,24 @@ impl CpuSession {
             self.arena.as_mut_slice().fill(f32::NAN);
         }
         let shared = self.shared.clone();
-        for (step, prepared) in shared.plan.steps.iter().zip(&shared.prepared) {
+        let mut ready = shared.ready();
+        for (index, step) in shared.plan.steps.iter().enumerate() {
+            let prepared = ready.prepare(index, step).map_err(|e| e.while_doing(&step.label))?;
             let kept = step.kept.map_or(Kept::NONE, |kept| Kept {
-                at: self.address(kept.slot),
+                at: self.address(kept.slot, &ready),
                 room: kept.room,
                 made: kept.made,
             });
-            let mut args = Args { x: [std::ptr::null(); MAX_OPERANDS], y: self.address(step.y), kept };
+            let mut args = Args { x: [std::ptr::null(); MAX_OPERANDS], y: self.address(step.y, &ready), kept };
             for (x, slot) in args.x.iter_mut().zip(&step.operands) {
-                *x = self.address(*slot);
+                *x = self.address(*slot, &ready);
             }
             before(&shared.plan, step, args.x[0]);
             let scratch = self.workspace.as_mut_slice();
             // SAFETY: `Plan::check` holds every operand, and what is kept, within its region; plans
             // keep what a step writes apart from what it reads, save where a kernel allows both to
             // coincide; the session is borrowed exclusively.
-            unsafe { execute::run(&step.kernel, prepared, &args, scratch, &shared.pool) }
+            unsafe { execute::run(&step.kernel, &prepared, &args, scratch, &shared.pool) }
                 .map_err(|e| e.while_doing(&step.label))?;
             done();
         }

@@ -68,6 +68,9 @@ pub struct Setup {
     /// halo then equal the whole image bit for bit. On the CPU it is slower, and packed weights are
     /// smaller.
     pub pointwise: bool,
+    /// For networks that run once: weights are packed when they are multiplied and dropped after it, where the
+    /// device can.
+    pub lean: bool,
 }
 
 impl DevicePick {

@@ -28,7 +28,7 @@ pub struct ModelOptions<'a> {
 
 /// A network with its weights, not yet compiled for any size or device.
 pub struct LoadedModel {
-    weights: Weights,
+    weights: Arc<Weights>,
     family: &'static Family,
     network: Box<dyn Network>,
     warnings: Vec<String>,
@@ -84,7 +84,7 @@ impl LoadedModel {
         let wanted = graph.params().map(|(name, value)| (name, value.spec.shape));
         warnings.extend(weights.check(wanted, |name| network.is_unused(name))?);
         let calibration = calibration(&weights)?;
-        Ok(Self { weights, family, network, warnings, calibration, sha256: OnceLock::new() })
+        Ok(Self { weights: Arc::new(weights), family, network, warnings, calibration, sha256: OnceLock::new() })
     }
 
     /// The same model without a final size made for training chips (see [`Network::for_scenes`]).
@@ -117,7 +117,7 @@ impl LoadedModel {
     }
 
     /// The tensors.
-    pub fn weights(&self) -> &Weights {
+    pub fn weights(&self) -> &Arc<Weights> {
         &self.weights
     }
 

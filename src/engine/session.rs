@@ -23,6 +23,7 @@ pub struct Engine {
 /// A compiled network with its memory. Runs allocate nothing.
 pub struct Session {
     inner: Box<dyn plan::Session>,
+    memory: Memory,
     output: usize,
 }
 
@@ -129,13 +130,19 @@ impl Engine {
         budget: Option<u64>,
     ) -> Result<Session> {
         let plan = self.plan(model, size, taps)?;
-        let memory = plan.memory();
+        let lean = self.setup.lean;
+        let memory = if lean { self.device.lean_memory(&plan) } else { plan.memory() };
         if budget.is_some_and(|budget| memory.total() as u64 > budget) {
             return Err(over_budget(&memory, budget.unwrap_or_default()));
         }
         let output = plan.output(OUTPUT).unwrap_or(0);
-        let inner = self.device.load(plan, model.weights()).in_file(model.weights().path())?;
-        Ok(Session { inner, output })
+        let weights = model.weights();
+        let inner = match lean {
+            true => self.device.load_lean(plan, weights.clone()),
+            false => self.device.load(plan, weights.as_ref()),
+        };
+        let inner = inner.in_file(weights.path())?;
+        Ok(Session { inner, memory, output })
     }
 }
 
@@ -161,7 +168,7 @@ impl Session {
 
     /// Bytes it holds, by class.
     pub fn memory(&self) -> Memory {
-        self.plan().memory()
+        self.memory
     }
 
     /// Extents of the input.
@@ -263,6 +270,6 @@ impl Session {
     /// # Errors
     /// `Limit` when memory cannot be had.
     pub fn another(&self) -> Result<Self> {
-        Ok(Self { inner: self.inner.another()?, output: self.output })
+        Ok(Self { inner: self.inner.another()?, ..*self })
     }
 }

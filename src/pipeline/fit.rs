@@ -59,7 +59,7 @@ impl Wanted<'_> {
     pub fn fit(&self) -> Result<Fitted> {
         let JobOptions { device, threads, precision, overlap, .. } = *self.options;
         let on = |pointwise| {
-            let engine = Engine::open(Setup { device, threads, precision, pointwise })?;
+            let engine = Engine::open(Setup { device, threads, precision, pointwise, ..Setup::default() })?;
             self.largest(match engine.pool()? {
                 Some(_) => engine.reading(self.samples.clone()),
                 None => engine,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Plan, Step, Transform};
+use super::{Memory, Plan, Step, Transform};
 use crate::kernel::levels::Levels;
 use crate::kernel::Kernel;
 use crate::tensor::TensorStore;
@@ -94,6 +94,20 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// `Weights` when a tensor is missing or of another shape; `Limit` when memory cannot be had.
     fn load(&self, plan: Arc<Plan>, weights: &dyn TensorStore) -> Result<Box<dyn Session>>;
+
+    /// The same for a network that runs once: where the device can, each step's weights are read and packed when the
+    /// step runs, and dropped after it. Runs then allocate, and find what [`Device::load`] would have.
+    ///
+    /// # Errors
+    /// As [`Device::load`].
+    fn load_lean(&self, plan: Arc<Plan>, weights: Arc<dyn TensorStore>) -> Result<Box<dyn Session>> {
+        self.load(plan, weights.as_ref())
+    }
+
+    /// Bytes that a lean session takes.
+    fn lean_memory(&self, plan: &Plan) -> Memory {
+        plan.memory()
+    }
 }
 
 /// One stream of runs. Allocates nothing after it was made.

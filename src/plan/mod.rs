@@ -20,7 +20,7 @@ pub use offsets::{place, Block, Piece};
 pub use precisions::Precisions;
 pub use transform::Transform;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::kernel::Kernel;
 use crate::tensor::{DType, Shape, TensorStore};
@@ -177,13 +177,41 @@ pub struct Plan {
 impl Plan {
     /// Bytes needed, by class.
     pub fn memory(&self) -> Memory {
-        const ELEMENT: usize = std::mem::size_of::<f32>();
         let packed: HashSet<Packing> = self.steps.iter().filter_map(Step::packing).collect();
+        self.memory_with(packed.into_iter().map(|p| p.len).sum())
+    }
+
+    /// Bytes needed where a packed parameter is made from the checkpoint's tensor for the first step that reads it
+    /// and dropped after the last.
+    pub fn lean_memory(&self) -> Memory {
+        let packings: Vec<Option<Packing>> = self.steps.iter().map(Step::packing).collect();
+        let last: HashMap<Packing, usize> =
+            packings.iter().enumerate().filter_map(|(at, packing)| Some(((*packing)?, at))).collect();
+        let (mut live, mut most) = (HashSet::new(), 0);
+        let mut len = 0;
+        for (at, packing) in packings.iter().enumerate() {
+            let Some(packing) = packing else { continue };
+            let mut tensor = 0;
+            if live.insert(*packing) {
+                len += packing.len;
+                tensor = self.region_len(Region::Const(packing.constant));
+            }
+            most = most.max(len + tensor);
+            if last[packing] == at {
+                len -= packing.len;
+            }
+        }
+        self.memory_with(most)
+    }
+
+    /// Bytes by class with so many elements of packed parameters.
+    fn memory_with(&self, packed: usize) -> Memory {
+        const ELEMENT: usize = std::mem::size_of::<f32>();
         let plain: HashSet<usize> = self.steps.iter().flat_map(Step::plain_constants).collect();
         let plain = plain.into_iter().map(|k| self.region_len(Region::Const(k)));
         let io = self.inputs.iter().chain(&self.outputs);
         Memory {
-            params: packed.into_iter().map(|p| p.len).chain(plain).sum::<usize>() * ELEMENT,
+            params: (packed + plain.sum::<usize>()) * ELEMENT,
             arena: self.arena * ELEMENT,
             workspace: self.workspace * ELEMENT,
             io: io.map(Port::bytes).sum(),

@@ -6,7 +6,7 @@ use super::shape::Shape;
 use crate::error::{Error, Result};
 
 /// Named tensors. Implemented by checkpoints; [`MemoryStore`] keeps them in memory.
-pub trait TensorStore: Sync {
+pub trait TensorStore: Send + Sync {
     /// Extents of the tensor of that name; `None` when there is none.
     fn shape(&self, name: &str) -> Option<Shape>;
 

@@ -250,9 +250,11 @@ impl TensorStore for Weights {
             Ok(())
         };
         match self.checkpoint.view_f32(info) {
-            Some(data) => copy(data, out),
-            None => copy(&self.checkpoint.f32_of(info).map_err(Error::from).in_file(&self.path)?, out),
+            Some(data) => copy(data, out)?,
+            None => copy(&self.checkpoint.f32_of(info).map_err(Error::from).in_file(&self.path)?, out)?,
         }
+        self.checkpoint.let_go(info);
+        Ok(())
     }
 }
 

@@ -177,6 +177,14 @@ impl Checkpoint {
         storage.bytes(&self.source).and_then(|bytes| gather(info, bytes)).map_err(|e| self.located(e))
     }
 
+    /// Lets the system take back the memory that the tensor's part of a mapped file takes since it was read; reading
+    /// the tensor again brings it back.
+    pub fn let_go(&self, info: &TensorInfo) {
+        if let Some(storage) = self.storages.get(info.storage) {
+            storage.let_go(&self.source);
+        }
+    }
+
     /// The elements in place, for a gapless `f32` tensor that lies on a multiple of four bytes.
     pub fn view_f32(&self, info: &TensorInfo) -> Option<&[f32]> {
         if info.dtype != DType::F32 || cfg!(target_endian = "big") {

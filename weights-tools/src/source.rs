@@ -38,6 +38,26 @@ impl Source {
             Source::Memory(bytes) => bytes,
         }
     }
+
+    /// Lets the system take back the memory of a mapped range; reading it again brings it back.
+    pub fn let_go(&self, range: &Range<usize>) {
+        #[cfg(unix)]
+        if let Source::Mapped(map) = self {
+            if range.start < range.end && range.end <= map.len() {
+                // SAFETY: the map is of a file and never written, so its pages hold after this what they held before.
+                // The advice may be refused: then they stay.
+                let _ = unsafe {
+                    map.unchecked_advise_range(
+                        memmap2::UncheckedAdvice::DontNeed,
+                        range.start,
+                        range.len(),
+                    )
+                };
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = range;
+    }
 }
 
 /// Where one storage's bytes lie.
@@ -65,6 +85,13 @@ impl Storage {
                 .get(range.clone())
                 .ok_or_else(|| Error::format(format!("storage {} lies outside the file", self.key))),
             Place::Memory(bytes) => Ok(bytes),
+        }
+    }
+
+    /// See [`Source::let_go`].
+    pub fn let_go(&self, source: &Source) {
+        if let Place::File(range) = &self.place {
+            source.let_go(range);
         }
     }
 }
