@@ -55,7 +55,8 @@ impl Case {
         Self {
             name: format!("{c_in}->{c_out} {kernel}x{kernel} {batch}x{h}x{w} {algorithm:?} {precision}"),
             kernel: PackedConv::form(method, &params).unwrap().0,
-            conv: PackedConv::with_levels(method, &params, &weights, Some(&levels)).unwrap(),
+            conv: PackedConv::with_levels(method, &params, &weights, Some(&levels), &Pool::new(1).unwrap())
+                .unwrap(),
             precision,
             x: numbers(params.x_span()),
             y: numbers(params.y_span()),

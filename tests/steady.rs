@@ -13,7 +13,8 @@ use swath::kernel::resize::ResizeMode;
 use swath::ops::{Conv2d, Pool2d};
 use swath::passes::optimise;
 use swath::plan::{compile, Device};
-use swath::tensor::{MemoryStore, TensorStore};
+use swath::tensor::{MemoryStore, Shape, TensorStore};
+use swath::Result;
 
 /// Counts allocations, and bytes that are in use and were at most.
 struct Counting;
@@ -41,6 +42,19 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
+
+/// Tensors that are read, and not viewed where they lie.
+struct Read(MemoryStore);
+
+impl TensorStore for Read {
+    fn shape(&self, name: &str) -> Option<Shape> {
+        self.0.shape(name)
+    }
+
+    fn read(&self, name: &str, out: &mut [f32]) -> Result<()> {
+        self.0.read(name, out)
+    }
+}
 
 /// One of every kind of kernel.
 fn graph(store: &mut MemoryStore) -> Graph {
@@ -142,7 +156,7 @@ fn a_lean_session_holds_no_weights_and_computes_the_same() {
         kept.run().unwrap();
         let wanted = kept.output(0).to_vec();
         drop(kept);
-        let store: Arc<dyn TensorStore> = Arc::new(store);
+        let store: Arc<dyn TensorStore> = Arc::new(Read(store));
         let before = IN_USE.load(Ordering::Relaxed);
         MOST.store(before, Ordering::Relaxed);
         let mut lean = cpu.load_lean(plan, store).unwrap();

@@ -42,11 +42,11 @@ pub(super) enum Prepared {
 
 impl Prepared {
     /// Tables of a call to the implementation chosen; `weights` are its packed operand's values.
-    pub fn new(kernel: &Kernel, choice: &Choice, weights: &[f32]) -> Result<Self> {
+    pub fn new(kernel: &Kernel, choice: &Choice, weights: &[f32], pool: &Pool) -> Result<Self> {
         let (entry, levels) = (choice.entry, choice.levels.as_deref());
         Ok(match kernel {
             Kernel::Conv2d(p) => {
-                let packed = PackedConv::with_levels(method(entry)?, p, weights, levels)?;
+                let packed = PackedConv::with_levels(method(entry)?, p, weights, levels, pool)?;
                 Prepared::Conv(Arc::new(packed))
             }
             Kernel::ConvTranspose2d(p) => Prepared::ConvTranspose(Arc::new(PackedPhases::new(p, weights)?)),

@@ -1,6 +1,7 @@
 //! What steps read of a plan's constants, held from load on or made when a step runs: each is read when first
 //! needed, computed by load steps, packed, and dropped after its last reader.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::args::{Args, MAX_OPERANDS};
@@ -54,7 +55,7 @@ pub(super) struct Constants<'p> {
     plan: &'p Plan,
     weights: &'p dyn TensorStore,
     pool: &'p Pool,
-    values: Vec<Option<Vec<f32>>>,
+    values: Vec<Option<Cow<'p, [f32]>>>,
     /// How many load steps and packings are still to read each.
     readers: Vec<usize>,
     /// Whether runs read it.
@@ -94,7 +95,7 @@ impl<'p> Constants<'p> {
         }
         let Some(packing) = step.packing() else {
             return match step.choice.packed {
-                None => Prepared::new(&step.kernel, &step.choice, &[]),
+                None => Prepared::new(&step.kernel, &step.choice, &[], self.pool),
                 Some(_) => Err(Error::unsupported(format!(
                     "{}: the weights of a {} change",
                     step.label,
@@ -106,7 +107,8 @@ impl<'p> Constants<'p> {
             Some(prepared) => prepared,
             None => {
                 self.compute(packing.constant)?;
-                let prepared = Prepared::new(&step.kernel, &step.choice, self.value(packing.constant))?;
+                let prepared =
+                    Prepared::new(&step.kernel, &step.choice, self.value(packing.constant), self.pool)?;
                 self.release(packing.constant);
                 prepared
             }
@@ -121,11 +123,8 @@ impl<'p> Constants<'p> {
 
     /// What runs read; other constants are empty.
     fn kept(self) -> Vec<Vec<f32>> {
-        self.values
-            .into_iter()
-            .zip(self.keep)
-            .map(|(v, keep)| v.filter(|_| keep).unwrap_or_default())
-            .collect()
+        let kept = self.values.into_iter().zip(self.keep).map(|(v, keep)| v.filter(|_| keep));
+        kept.map(|v| v.map_or_else(Vec::new, Cow::into_owned)).collect()
     }
 
     fn compute(&mut self, constant: usize) -> Result<()> {
@@ -148,7 +147,7 @@ impl<'p> Constants<'p> {
                 self.release(operand);
             }
         }
-        self.values[constant] = Some(y);
+        self.values[constant] = Some(Cow::Owned(y));
         Ok(())
     }
 
@@ -158,7 +157,7 @@ impl<'p> Constants<'p> {
 
     fn run(&self, step: &Step, y: &mut [f32]) -> Result<()> {
         let weights = step.packing().map(|packing| self.value(packing.constant));
-        let prepared = Prepared::new(&step.kernel, &step.choice, weights.unwrap_or_default())?;
+        let prepared = Prepared::new(&step.kernel, &step.choice, weights.unwrap_or_default(), self.pool)?;
         let mut args = Args {
             x: [std::ptr::null(); MAX_OPERANDS],
             y: y.as_mut_ptr().wrapping_add(step.y.offset),
@@ -176,6 +175,9 @@ impl<'p> Constants<'p> {
         self.readers[constant] = self.readers[constant].saturating_sub(1);
         if self.readers[constant] == 0 && !self.keep[constant] {
             self.values[constant] = None;
+            if let Some(name) = &self.plan.constants[constant].name {
+                self.weights.let_go(name);
+            }
         }
     }
 }

@@ -159,7 +159,8 @@ impl CpuSession {
                 room: kept.room,
                 made: kept.made,
             });
-            let mut args = Args { x: [std::ptr::null(); MAX_OPERANDS], y: self.address(step.y, &ready), kept };
+            let mut args =
+                Args { x: [std::ptr::null(); MAX_OPERANDS], y: self.address(step.y, &ready), kept };
             for (x, slot) in args.x.iter_mut().zip(&step.operands) {
                 *x = self.address(*slot, &ready);
             }

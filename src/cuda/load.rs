@@ -90,7 +90,7 @@ fn prepare(step: &Step, values: &[Vec<f32>]) -> Result<Vec<u8>> {
 /// Values of all constants; load steps run on the device.
 fn constants(plan: &Plan, weights: &dyn TensorStore, gpu: &Arc<dyn Gpu>) -> Result<Vec<Vec<f32>>> {
     let read = |c: &crate::plan::Constant| match c.name {
-        Some(_) => c.read(weights),
+        Some(_) => Ok(c.read(weights)?.into_owned()),
         None => Ok(vec![0.0; c.shape.numel()]),
     };
     let mut values = plan.constants.iter().map(read).collect::<Result<Vec<_>>>()?;

@@ -84,7 +84,14 @@ impl LoadedModel {
         let wanted = graph.params().map(|(name, value)| (name, value.spec.shape));
         warnings.extend(weights.check(wanted, |name| network.is_unused(name))?);
         let calibration = calibration(&weights)?;
-        Ok(Self { weights: Arc::new(weights), family, network, warnings, calibration, sha256: OnceLock::new() })
+        Ok(Self {
+            weights: Arc::new(weights),
+            family,
+            network,
+            warnings,
+            calibration,
+            sha256: OnceLock::new(),
+        })
     }
 
     /// The same model without a final size made for training chips (see [`Network::for_scenes`]).

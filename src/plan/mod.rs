@@ -20,6 +20,7 @@ pub use offsets::{place, Block, Piece};
 pub use precisions::Precisions;
 pub use transform::Transform;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::kernel::Kernel;
@@ -304,11 +305,11 @@ impl Plan {
 }
 
 impl Constant {
-    /// Reads the tensor from a checkpoint.
+    /// The tensor's elements in a checkpoint, where they lie or read from it.
     ///
     /// # Errors
     /// `Weights` when it is missing or of another shape, or when load steps compute it.
-    pub fn read(&self, weights: &dyn TensorStore) -> Result<Vec<f32>> {
+    pub fn read<'a>(&self, weights: &'a dyn TensorStore) -> Result<Cow<'a, [f32]>> {
         let Some(name) = &self.name else {
             return Err(Error::weights("a computed tensor is in no checkpoint"));
         };
@@ -322,8 +323,11 @@ impl Constant {
             }
             Some(_) => {}
         }
+        if let Some(data) = weights.view(name).filter(|data| data.len() == self.shape.numel()) {
+            return Ok(Cow::Borrowed(data));
+        }
         let mut out = vec![0.0; self.shape.numel()];
         weights.read(name, &mut out)?;
-        Ok(out)
+        Ok(Cow::Owned(out))
     }
 }

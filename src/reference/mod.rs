@@ -117,7 +117,7 @@ impl<T: Element> ReferenceSession<T> {
         let mut constants = Vec::with_capacity(plan.constants.len());
         for constant in &plan.constants {
             let values = match &constant.name {
-                Some(_) => constant.read(weights)?.into_iter().map(T::from_f32).collect(),
+                Some(_) => constant.read(weights)?.iter().copied().map(T::from_f32).collect(),
                 None => zeros(constant.shape.numel()),
             };
             constants.push(values);

@@ -16,6 +16,14 @@ pub trait TensorStore: Send + Sync {
     /// # Errors
     /// `Weights` when there is no such tensor or its length differs; `Format` or `Io` from a file.
     fn read(&self, name: &str, out: &mut [f32]) -> Result<()>;
+
+    /// The same elements where they lie, where they lie so in memory.
+    fn view(&self, _name: &str) -> Option<&[f32]> {
+        None
+    }
+
+    /// Says that nobody will read the tensor soon: a mapped file's part of memory can be taken back.
+    fn let_go(&self, _name: &str) {}
 }
 
 /// Tensors kept in memory.
@@ -45,6 +53,10 @@ impl MemoryStore {
 }
 
 impl TensorStore for MemoryStore {
+    fn view(&self, name: &str) -> Option<&[f32]> {
+        self.tensors.get(name).map(|(_, data)| data.as_slice())
+    }
+
     fn shape(&self, name: &str) -> Option<Shape> {
         self.tensors.get(name).map(|(shape, _)| *shape)
     }

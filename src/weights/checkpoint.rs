@@ -155,6 +155,11 @@ impl Weights {
         Ok(warnings)
     }
 
+    fn info(&self, name: &str) -> Result<&TensorInfo> {
+        let at = self.by_name.get(name).ok_or_else(|| Error::weights(format!("no tensor named {name}")));
+        Ok(&self.tensors[*at.in_file(&self.path)?])
+    }
+
     fn same_data(&self, a: &TensorInfo, b: &TensorInfo) -> Result<bool> {
         let one_memory = a.storage == b.storage && a.offset == b.offset && a.strides == b.strides;
         if a.shape != b.shape || a.dtype != b.dtype || one_memory {
@@ -239,22 +244,31 @@ impl TensorStore for Weights {
     }
 
     fn read(&self, name: &str, out: &mut [f32]) -> Result<()> {
-        let at = self.by_name.get(name).ok_or_else(|| Error::weights(format!("no tensor named {name}")));
-        let info = &self.tensors[*at.in_file(&self.path)?];
-        let copy = |data: &[f32], out: &mut [f32]| {
-            if data.len() != out.len() {
-                let message = format!("tensor {name} has {} elements, {} wanted", data.len(), out.len());
-                return Err(Error::weights(message).in_file(&self.path));
+        let info = self.info(name)?;
+        let read;
+        let data = match self.checkpoint.view_f32(info) {
+            Some(data) => data,
+            None => {
+                read = self.checkpoint.f32_of(info).map_err(Error::from).in_file(&self.path)?;
+                &read
             }
-            out.copy_from_slice(data);
-            Ok(())
         };
-        match self.checkpoint.view_f32(info) {
-            Some(data) => copy(data, out)?,
-            None => copy(&self.checkpoint.f32_of(info).map_err(Error::from).in_file(&self.path)?, out)?,
+        if data.len() != out.len() {
+            let message = format!("tensor {name} has {} elements, {} wanted", data.len(), out.len());
+            return Err(Error::weights(message).in_file(&self.path));
         }
-        self.checkpoint.let_go(info);
+        out.copy_from_slice(data);
         Ok(())
+    }
+
+    fn view(&self, name: &str) -> Option<&[f32]> {
+        self.checkpoint.view_f32(self.info(name).ok()?)
+    }
+
+    fn let_go(&self, name: &str) {
+        if let Ok(info) = self.info(name) {
+            self.checkpoint.let_go(info);
+        }
     }
 }
 

@@ -47,11 +47,7 @@ impl Source {
                 // SAFETY: the map is of a file and never written, so its pages hold after this what they held before.
                 // The advice may be refused: then they stay.
                 let _ = unsafe {
-                    map.unchecked_advise_range(
-                        memmap2::UncheckedAdvice::DontNeed,
-                        range.start,
-                        range.len(),
-                    )
+                    map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len())
                 };
             }
         }

@@ -138,10 +138,10 @@ impl PackedConv {
     /// `Unsupported` when the algorithm does not take them, `Device` when this machine lacks the
     /// instructions.
     pub fn new(method: Method, params: &Conv2dParams, weights: &[f32]) -> Result<Self> {
-        Self::with_levels(method, params, weights, None)
+        Self::with_levels(method, params, weights, None, &Pool::new(1)?)
     }
 
-    /// The same where factors are bytes, with the levels of x's channels.
+    /// The same on the threads of `pool`, and where factors are bytes with the levels of x's channels.
     ///
     /// # Errors
     /// As [`PackedConv::new`]; `Weights` when the levels are not those of as many channels.
@@ -150,6 +150,7 @@ impl PackedConv {
         params: &Conv2dParams,
         weights: &[f32],
         levels: Option<&Levels>,
+        pool: &Pool,
     ) -> Result<Self> {
         let (tile, algorithm) = (method.tile(params)?, method.algorithm);
         if weights.len() != params.weight_len() {
@@ -173,7 +174,7 @@ impl PackedConv {
         let weights = if whole.is_empty() { weights } else { &whole };
         let weights = match algorithm {
             Algorithm::Direct => direct::pack(tile, params, weights),
-            Algorithm::Winograd => winograd::pack(tile, params, weights),
+            Algorithm::Winograd => winograd::pack(tile, params, weights, pool),
         };
         Ok(Self { algorithm, tile, geometry: geometry(params), weights, scales })
     }

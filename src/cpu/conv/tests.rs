@@ -83,7 +83,7 @@ impl Data {
         threads: usize,
         levels: Option<&Levels>,
     ) -> Vec<f32> {
-        let conv = PackedConv::with_levels(method, p, &self.w, levels).unwrap();
+        let conv = PackedConv::with_levels(method, p, &self.w, levels, &Pool::new(threads).unwrap()).unwrap();
         assert_eq!(conv.weights.len() + conv.scales.len(), PackedConv::form(method, p).unwrap().1);
         let mut scratch = vec![f32::NAN; PackedConv::scratch_len(method, p, threads).unwrap()];
         let mut y = vec![UNTOUCHED; p.y_span()];

@@ -59,6 +59,8 @@ pub(super) struct Tile {
     pub expect: unsafe fn(&Job, &Finished),
     /// [`store::store`].
     pub store: unsafe fn(&Job, &Finished),
+    /// [`winograd::transform_filters`].
+    pub transform_filters: unsafe fn(&winograd::Taps, &mut winograd::Numbers),
     /// [`winograd::transform_input`].
     pub transform_input:
         unsafe fn(&winograd::Unit, Range<usize>, winograd::Transformed, &mut winograd::Buffers),
@@ -188,6 +190,7 @@ macro_rules! instruction_set {
                     gather,
                     expect,
                     store,
+                    transform_filters,
                     transform_input,
                     stream,
                     transform_output,
@@ -244,6 +247,13 @@ macro_rules! instruction_set {
             unsafe fn store(job: &Job, done: &Finished) {
                 // SAFETY: the caller's promise.
                 unsafe { store::store::<F>(job, done) }
+            }
+
+            /// # Safety
+            /// The instruction set is available.
+            $(#[$feature])?
+            unsafe fn transform_filters(taps: &winograd::Taps, numbers: &mut winograd::Numbers) {
+                winograd::transform_filters(taps, numbers);
             }
 
             /// # Safety

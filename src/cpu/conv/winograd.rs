@@ -20,18 +20,20 @@
 //! leave before it is read.
 
 mod cut;
+mod filters;
 mod transform;
 
 use std::ops::Range;
 
 use super::blocking::{band, LINE};
 use super::gather::Window;
-use super::tile::{Tile, TileJob, MAX_VECTORS};
+use super::tile::{TileJob, MAX_VECTORS};
 use super::{Job, Kept, Operands, Spread};
 use crate::cpu::simd;
 use crate::kernel::conv::{Conv2dParams, BLOCK_PIXELS};
 pub(super) use cut::Cut;
 use cut::Place;
+pub(super) use filters::{pack, packed_len, transform_filters, Numbers, Taps};
 pub(super) use transform::{transform_input, transform_output};
 
 /// Pixels a block's rows and columns of x have.
@@ -52,68 +54,6 @@ pub(super) fn fits(p: &Conv2dParams) -> bool {
         && p.dilation == [1; 2]
         && p.groups == 1
         && p.c_in.min(p.c_out) >= MIN_CHANNELS
-}
-
-/// Elements of packed weights.
-pub(super) fn packed_len(tile: &Tile, params: &Conv2dParams) -> usize {
-    FREQUENCIES * params.c_in as usize * (params.c_out as usize).next_multiple_of(tile.rows)
-}
-
-/// Weights as frequency, block of output channels, input channel, channel of the block.
-pub(super) fn pack(tile: &Tile, params: &Conv2dParams, weights: &[f32]) -> Vec<f32> {
-    let c_in = params.c_in as usize;
-    let mut packed = vec![0.0; packed_len(tile, params)];
-    let per_frequency = packed.len() / FREQUENCIES;
-    for (block, filters) in weights.chunks(9 * c_in * tile.rows).enumerate() {
-        for i in 0..c_in {
-            let mut taps = [[0.0; ABREAST]; 9];
-            for (o, filter) in filters.chunks_exact(9 * c_in).enumerate() {
-                let filter = &filter[9 * i..][..9];
-                taps.iter_mut().zip(filter).for_each(|(tap, g)| tap[o] = f64::from(*g));
-            }
-            let at = (block * c_in + i) * tile.rows;
-            for (f, numbers) in transformed_filters(&taps).iter().enumerate() {
-                packed[f * per_frequency + at..][..tile.rows].copy_from_slice(&numbers[..tile.rows]);
-            }
-        }
-    }
-    packed
-}
-
-/// Filters transformed together, one in each lane: at least as many as any tile has rows.
-const ABREAST: usize = 8;
-
-/// One number of each filter.
-type Abreast = [f64; ABREAST];
-
-/// `G g Gt` of 3x3 filters: whole multiples of the taps, which f64 holds exactly unless they are far apart, and one
-/// division.
-fn transformed_filters(taps: &[Abreast; 9]) -> [[f32; ABREAST]; FREQUENCIES] {
-    /// What the rows of `G` are whole numbers over.
-    const OVER: [f64; IN] = [4.0, 6.0, 6.0, 24.0, 24.0, 1.0];
-    let columns: [[Abreast; IN]; 3] = std::array::from_fn(|c| multiples([taps[c], taps[3 + c], taps[6 + c]]));
-    let mut numbers = [[0.0; ABREAST]; FREQUENCIES];
-    for (row, numbers) in numbers.chunks_exact_mut(IN).enumerate() {
-        let across = multiples([columns[0][row], columns[1][row], columns[2][row]]);
-        for ((to, from), over) in numbers.iter_mut().zip(across).zip(OVER) {
-            *to = from.map(|v| (v / (OVER[row] * over)) as f32);
-        }
-    }
-    numbers
-}
-
-/// The whole numbers of `G` times three numbers: rows (1, 0, 0), (-1, ∓1, -1), (1, ±2, 4) and (0, 0, 1).
-fn multiples([a, b, c]: [Abreast; 3]) -> [Abreast; IN] {
-    let near: Abreast = std::array::from_fn(|k| a[k] + c[k]);
-    let far: Abreast = std::array::from_fn(|k| a[k] + 4.0 * c[k]);
-    [
-        a,
-        std::array::from_fn(|k| -near[k] - b[k]),
-        std::array::from_fn(|k| b[k] - near[k]),
-        std::array::from_fn(|k| far[k] + 2.0 * b[k]),
-        std::array::from_fn(|k| far[k] - 2.0 * b[k]),
-        c,
-    ]
 }
 
 /// Transformed channels of one unit: frequency by frequency, channel by channel, block by block.
