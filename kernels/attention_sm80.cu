@@ -7,6 +7,7 @@
 // sums over is free to choose, so a lane's words of queries and keys are eight elements that follow each other.
 #include "matrix_tiles.cuh"
 #include "tokens.cuh"
+#include "units.cuh"
 
 // As many as there are pairs of keys in an octet.
 #define WARPS 4
@@ -170,9 +171,11 @@ template <class E> DEVICE void attend(const Operands& o, const WindowAttentionPa
             sum += lane_xor(sum, 2);
             if (queries[i].y == NO_TOKEN) continue;
             typedef f32 Two __attribute__((ext_vector_type(2)));
-            f32* y = o.y + queries[i].y * channels + block_y() * p.head_dim + quarter * 2;
             UNROLL for (u32 n = 0; n < DIM / 8; n++) {
-                if (n * 8 + quarter * 2 < p.head_dim) *(Two*)(y + n * 8) = Two{mixed[n].v[2 * i] / sum, mixed[n].v[2 * i + 1] / sum};
+                const u32 element = n * 8 + quarter * 2, channel = block_y() * p.head_dim + element;
+                const f32 v[2] = {mixed[n].v[2 * i] / sum, mixed[n].v[2 * i + 1] / sum};
+                if (element < p.head_dim && o.laid) *(u32*)term_at(o.laid, queries[i].y, channel, channels) = E::word(v);
+                if (element < p.head_dim && o.y) *(Two*)(o.y + queries[i].y * channels + channel) = Two{v[0], v[1]};
             }
         }
     }

@@ -164,7 +164,7 @@ template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
             // Where nobody reads y but by its layout, there is none.
             if (KERNEL != 3 || o.y) o.y[block_z() * p.y_batch_stride + at] = v[c];
         }
-        if (KERNEL == 3 && o.x[CONV_UNITS]) {
+        if (KERNEL == 3 && o.laid) {
             const Four words{E::word(v), E::word(v + 2), E::word(v + 4), E::word(v + 6)};
             spread(own, down, right, first / 8, words);
         }
@@ -175,7 +175,7 @@ template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
     DEVICE_MEMBER void spread(u32 own, u32 down, u32 right, u32 octet, Four words) const {
         const i32 across = (i32)units_across(p), all = (i32)units_down(p);
         const i32 edge_down = down == 0 ? -1 : down == ROWS - 1, edge_right = right == 0 ? -1 : right == COLUMNS - 1;
-        u8* unit = unit_at(o.x[CONV_UNITS], p, octet / 2, block_z(), own);
+        u8* unit = unit_at(o.laid, p, octet / 2, block_z(), own);
         ROLLED for (u32 k = 0; k < 4; k++) {
             const i32 step_down = k / 2 ? edge_down : 0, step_right = k % 2 ? edge_right : 0;
             if ((k / 2 && !step_down) || (k % 2 && !step_right)) continue;

@@ -2,9 +2,8 @@
 #pragma once
 #include "params.cuh"
 
-// A convolution's operands as its launch orders them; those the epilogue does not name are not read. Where the
-// last is given, y is laid out there too.
-enum { CONV_X, CONV_BIAS, CONV_SLOPES, CONV_RESIDUAL, CONV_UNITS = CONV_RESIDUAL + 2 };
+// A convolution's operands as its launch orders them; those the epilogue does not name are not read.
+enum { CONV_X, CONV_BIAS, CONV_SLOPES, CONV_RESIDUAL };
 
 // Bias and slope of one channel.
 struct EpilogueChannel {

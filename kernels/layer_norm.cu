@@ -1,23 +1,6 @@
-// Layer norm: a warp per row, which takes the mean, then the variance, then writes.
-#include "params.cuh"
+// Layer norm in f32.
+#include "layer_norm.cuh"
 
-enum { NORM_X, NORM_W, NORM_B, NORM_RESIDUAL };
-
-// Grid: x over rows (striding); threads are whole warps.
 ENTRY layer_norm_fwd_f32__warps(Operands o, LayerNormParams p) {
-    const u32 lane = thread_x() % 32, warps = threads_x() / 32;
-    for (u64 row = (u64)block_x() * warps + thread_x() / 32; row < p.rows; row += (u64)blocks_x() * warps) {
-        const f32* x = o.x[NORM_X] + row * p.n;
-        f32 sum = 0.0f;
-        for (u64 i = lane; i < p.n; i += 32) sum += x[i];
-        const f32 mean = warp_sum(sum) / (f32)p.n;
-        f32 squares = 0.0f;
-        for (u64 i = lane; i < p.n; i += 32) squares = fma(x[i] - mean, x[i] - mean, squares);
-        const f32 factor = 1.0f / square_root(warp_sum(squares) / (f32)p.n + p.eps);
-        for (u64 i = lane; i < p.n; i += 32) {
-            f32 v = fma((x[i] - mean) * factor, o.x[NORM_W][i], o.x[NORM_B][i]);
-            if (p.residual) v += o.x[NORM_RESIDUAL][row * p.n + i];
-            o.y[row * p.n + i] = v;
-        }
-    }
+    layer_norm(o, p, [&](u64 row, u64 i, f32 v) { o.y[row * p.n + i] = v; });
 }

@@ -1,6 +1,7 @@
 // What happens to a linear layer's sum before it is stored.
 #pragma once
 #include "params.cuh"
+#include "units.cuh"
 
 // Operands as launches order them; those that are absent are not read.
 enum { MATMUL_X, MATMUL_W, MATMUL_BIAS, MATMUL_RESIDUAL };
@@ -19,8 +20,10 @@ template <u32 N> DEVICE void linear_activate(const MatmulParams& p, f32 (&v)[N])
     }
 }
 
-// Sums of some tokens and channels on their way to y: `channel` looks at a channel, `store` takes sums of it.
-struct LinearSums {
+// Sums of some tokens and channels on their way to y: `channel` looks at a channel, `store` takes sums of it. Where
+// products take words of two numbers, y can be laid out for the next one.
+template <class E> struct LinearSums {
+    static constexpr bool LAYS_OUT = E::WORD == 2;
     const Operands& o;
     const MatmulParams& p;
     u64 first_channel, first_token;
@@ -40,7 +43,12 @@ struct LinearSums {
         linear_activate(p, v);
         UNROLL for (u32 i = 0; i < N; i++) {
             const u64 token = first_token + tokens[i], at = token * p.n + y_channel;
-            if (token < p.m) o.y[at] = p.residual ? v[i] + o.x[MATMUL_RESIDUAL][at] : v[i];
+            if (token >= p.m) continue;
+            const f32 sum = p.residual ? v[i] + o.x[MATMUL_RESIDUAL][at] : v[i];
+            if constexpr (LAYS_OUT) {
+                if (o.laid) *(u16*)term_at(o.laid, token, (u32)y_channel, (u32)p.n) = E::part(sum);
+            }
+            if (!LAYS_OUT || o.y) o.y[at] = sum;
         }
     }
 };

@@ -1,17 +1,15 @@
 // The matrix product of a linear layer by warpgroups: bf16 or f16 factors, f32 sums.
 //
-// An entry of its own first lays x out in units of 256 tokens, rounded, 16 terms after 16, as (two octets of terms,
-// tokens, octet). One bulk copy brings 16 terms to shared memory, where one descriptor makes them the right factor of
-// a product; the left factors are the weights of 64 channels for each of two warpgroups.
+// An entry of its own first lays x out, where whoever stored it has not. One bulk copy brings 16 terms of a unit to
+// shared memory, where one descriptor makes them the right factor of a product; the left factors are the weights of
+// 64 channels for each of two warpgroups.
 #include "linear.cuh"
 #include "ring.cuh"
 
-#define TOKENS 256
 // Terms that one product sums over, and the bytes of their two octets for a unit's tokens and for the weights of a
 // warpgroup's channels.
 #define TERMS 16
-#define OCTET (TOKENS * 16)
-#define UNIT (2 * OCTET)
+#define UNIT (2 * UNIT_OCTET)
 #define LEFT 64
 #define WEIGHTS (LEFT * TERMS * 2)
 
@@ -38,18 +36,16 @@ template <class E> DEVICE void lay_out(const Operands& o, const MatmulParams& p)
         if (token < p.m && term < k) read = *(const Floats*)(o.x[MATMUL_X] + token * k + term);
         v[i] = read.x, v[i + 1] = read.y, v[i + 2] = read.z, v[i + 3] = read.w;
     }
-    const u64 unit = token / TOKENS * stages_of(p) + octet / 2;
-    u8* to = (u8*)o.workspace + unit * UNIT + octet % 2 * OCTET + token % TOKENS * 16;
-    *(Four*)to = Four{E::word(v), E::word(v + 2), E::word(v + 4), E::word(v + 6)};
+    *(Four*)octet_at(o.workspace, token, octet * 8, k) = Four{E::word(v), E::word(v + 2), E::word(v + 4), E::word(v + 6)};
 }
 
 // One block's view of the call: a unit of tokens and CHANNELS channels.
 template <class E> struct Block {
     // Sums on their way to memory.
-    static constexpr u32 STRIDE = TOKENS + 4;
+    static constexpr u32 STRIDE = UNIT_TOKENS + 4;
     static_assert(CONSUMERS / 32 * 16 * STRIDE * 4 <= SLOTS * SLOT, "sums take the ring's place");
 
-    LinearSums job;
+    LinearSums<E> job;
     Ring<SLOTS, SLOT, CONSUMERS / 32> ring;
     const u8 *unit, *weights;
     u32 stages;
@@ -69,7 +65,7 @@ template <class E> struct Block {
         ROLLED for (u32 stage = 0; stage < stages; stage++) {
             const u32 x = ring.take(stage);
             products_fence();
-            E::multiply(sums, factor(x + UNIT + group * WEIGHTS, LEFT * 16, 128), factor(x, OCTET, 128));
+            E::multiply(sums, factor(x + UNIT + group * WEIGHTS, LEFT * 16, 128), factor(x, UNIT_OCTET, 128));
             products_commit();
             products_wait<1>();
             if (stage > 0) ring.release(stage - 1);
@@ -82,13 +78,13 @@ template <class E> struct Block {
         const u32 lane = thread_x() % 32, warp = thread_x() / 32;
         f32* staged = (f32*)ring.slots + warp * 16 * STRIDE;
         barrier_of<CONSUMERS>();
-        UNROLL for (u32 i = 0; i < TOKENS / 8; i++)
+        UNROLL for (u32 i = 0; i < UNIT_TOKENS / 8; i++)
             UNROLL for (u32 k = 0; k < 4; k++) {
                 staged[(lane / 4 + k / 2 * 8) * STRIDE + 8 * i + lane % 4 * 2 + k % 2] = sums.v[4 * i + k];
             }
         warp_barrier();
         if (!job.channel(warp * 16 + lane % 16)) return;
-        ROLLED for (u32 i = 0; i < TOKENS / 8; i++) {
+        ROLLED for (u32 i = 0; i < UNIT_TOKENS / 8; i++) {
             u32 tokens[4];
             f32 v[4];
             UNROLL for (u32 k = 0; k < 4; k++) {
@@ -107,7 +103,7 @@ template <class E> DEVICE void matmul(const Operands& o, const MatmulParams& p) 
     __shared__ u64 full[SLOTS], empty[SLOTS];
     const u32 blocks = ((u32)p.n + CHANNELS - 1) / CHANNELS, block = block_x() % blocks, unit = block_x() / blocks;
     const u32 stages = stages_of(p);
-    Block<E> own{{o, p, block * CHANNELS, (u64)unit * TOKENS, 0, 0.0f},
+    Block<E> own{{o, p, block * CHANNELS, (u64)unit * UNIT_TOKENS, 0, 0.0f},
                  {slots, full, empty},
                  (const u8*)o.workspace + (u64)unit * stages * UNIT,
                  (const u8*)o.prepared + (u64)block * stages * GROUPS * WEIGHTS,

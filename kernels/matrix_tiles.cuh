@@ -28,13 +28,18 @@ template <class E_, u32 TILES_, u32 OCTETS_, u32 DOWN_, u32 ACROSS_> struct Tile
     static_assert(WEIGHTS % (4 * BLOCK) == 0 && 4 * COLUMNS % BLOCK == 0, "threads share a stage evenly");
     static_assert(DOWN * ACROSS * SUMS_STRIDE <= 2 * STRIDE * 2 + AHEAD * CHANNELS, "sums take the stages' place");
 
+    // The quarters of a stage that are a thread's where neighbouring threads take neighbouring columns.
+    static DEVICE_MEMBER u32 quarter(u32 part) { return thread_x() / COLUMNS + part * (BLOCK / COLUMNS); }
+    static DEVICE_MEMBER u32 column() { return thread_x() % COLUMNS; }
+
     Four x[2][4][STRIDE];
     alignas(16) u32 w[AHEAD][WEIGHTS];
 };
 
 // A block's product. The job knows what columns are and where sums go:
 // `quarter(part)` and `column(part)` say which of a stage's quarters are this thread's, `begin()` comes before the
-// first stage, `ahead(stage)` at least one barrier before `load(stage, part, values)`, which reads one of them;
+// first stage, `ahead(stage)` at least one barrier before `load(stage, part, values)`, which reads one of them, or,
+// where they are COPIED since they are words already, before `copy(stage, part, to)`;
 // `channel(i)` looks at a channel of the block, `store(columns, sums)` takes sums of it.
 template <class T, class Job> struct Product {
     T& shared;
@@ -55,16 +60,24 @@ template <class T, class Job> struct Product {
         copies_commit();
     }
 
-    DEVICE_MEMBER void load(u32 stage, f32 (&v)[T::PARTS][T::QUARTER]) {
-        UNROLL for (u32 part = 0; part < T::PARTS; part++) job.load(stage, part, v[part]);
+    // Where a thread's quarter of a stage goes.
+    DEVICE_MEMBER Four& place(u32 stage, u32 part) { return shared.x[stage % 2][job.quarter(part)][job.column(part)]; }
+
+    // Sends for a stage's columns: words straight to shared memory, numbers to registers.
+    DEVICE_MEMBER void bring(u32 stage, f32 (&v)[T::PARTS][T::QUARTER]) {
+        UNROLL for (u32 part = 0; part < T::PARTS; part++) {
+            if constexpr (Job::COPIED) job.copy(stage, part, &place(stage, part));
+            else job.load(stage, part, v[part]);
+        }
+        if (Job::COPIED) copies_commit();
     }
 
+    // Stores a stage's numbers as words.
     DEVICE_MEMBER void store(u32 stage, const f32 (&v)[T::PARTS][T::QUARTER]) {
         using E = typename T::E;
         UNROLL for (u32 part = 0; part < T::PARTS; part++) {
             const f32* from = v[part];
-            const Four words{E::word(from), E::word(from + E::WORD), E::word(from + 2 * E::WORD), E::word(from + 3 * E::WORD)};
-            shared.x[stage % 2][job.quarter(part)][job.column(part)] = words;
+            place(stage, part) = Four{E::word(from), E::word(from + E::WORD), E::word(from + 2 * E::WORD), E::word(from + 3 * E::WORD)};
         }
     }
 
@@ -84,20 +97,21 @@ template <class T, class Job> struct Product {
 
     DEVICE_MEMBER void run() {
         f32 v[T::PARTS][T::QUARTER];
-        UNROLL for (u32 stage = 0; stage + 1 < T::AHEAD; stage++) fetch(stage);
         job.begin();
-        load(0, v);
-        store(0, v);
+        bring(0, v);
+        UNROLL for (u32 stage = 0; stage + 1 < T::AHEAD; stage++) fetch(stage);
+        if (!Job::COPIED) store(0, v);
         ROLLED for (u32 stage = 0; stage < stages; stage++) {
             const bool more = stage + 1 < stages;
+            // All but the last weights sent for.
             copies_wait<T::AHEAD - 2>();
             barrier();
+            // The next stage's columns are on their way while this one's are multiplied.
+            if (more) bring(stage + 1, v);
             fetch(stage + T::AHEAD - 1);
             job.ahead(stage + 2);
-            // The next stage's columns are on their way while this one's are multiplied.
-            if (more) load(stage + 1, v);
             multiply(stage);
-            if (more) store(stage + 1, v);
+            if (more && !Job::COPIED) store(stage + 1, v);
         }
     }
 

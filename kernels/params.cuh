@@ -7,10 +7,12 @@
 #define MAX_RANK 6
 #define MAX_INPUTS 5
 
-// Addresses of one call.
+// Addresses of one call. A result that is laid out as well is stored in y only where somebody reads it there; an
+// entry that lays nothing out is given none.
 struct Operands {
     const f32* x[MAX_OPERANDS];
     f32* y;
+    u8* laid;
     const void* prepared;
     f32* workspace;
 };
@@ -260,7 +262,7 @@ static_assert(sizeof(NmsParams) == 24, "as in src/kernel/boxes.rs");
 static_assert(sizeof(TopKParams) == 24, "as in src/kernel/select.rs");
 static_assert(sizeof(GatherParams) == 48, "as in src/kernel/select.rs");
 static_assert(sizeof(RoiAlignParams) == 88, "as in src/kernel/roi_align.rs");
-static_assert(sizeof(Operands) == 72, "as in src/cuda/launch.rs");
+static_assert(sizeof(Operands) == 80, "as in src/cuda/launch.rs");
 static_assert(sizeof(Conv2dParams) == 136, "as in src/kernel/conv.rs");
 static_assert(sizeof(MapParams) == 352, "as in src/kernel/map.rs");
 static_assert(sizeof(ResizeParams) == 48, "as in src/kernel/resize.rs");

@@ -17,6 +17,7 @@ template <class T> struct Terms {
 };
 
 template <class T> struct Windows {
+    static constexpr bool COPIED = false;
     Terms<T>& terms;
     // The image, its extents, and those of a window.
     const f32* x;
@@ -24,9 +25,8 @@ template <class T> struct Windows {
     // Where the window of this thread's column begins, and the taps it sees.
     u32 start, seen;
 
-    // Neighbouring threads read neighbouring columns.
-    static DEVICE_MEMBER u32 quarter(u32 part) { return thread_x() / T::COLUMNS + part * (T::BLOCK / T::COLUMNS); }
-    static DEVICE_MEMBER u32 column(u32) { return thread_x() % T::COLUMNS; }
+    static DEVICE_MEMBER u32 quarter(u32 part) { return T::quarter(part); }
+    static DEVICE_MEMBER u32 column(u32) { return T::column(); }
 
     // Sets this thread's window, of whose taps so many rows and columns count.
     DEVICE_MEMBER void look(u32 rows, u32 columns, i32 top, i32 left) {

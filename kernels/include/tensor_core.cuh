@@ -41,6 +41,12 @@ struct Bf16 {
         asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(w) : "f"(v[1]), "f"(v[0]));
         return w;
     }
+    // One number of a word.
+    static DEVICE_MEMBER u16 part(f32 v) {
+        u16 w;
+        asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(w) : "f"(v));
+        return w;
+    }
     // The number of a word that was its `i`-th.
     static DEVICE_MEMBER f32 number(u32 w, u32 i) { return float_of(i ? w & 0xffff0000u : w << 16); }
     // Adds a left times a right factor; the right one is 8 words (terms) by 8 columns, this lane's of
@@ -57,6 +63,11 @@ struct F16 {
     static DEVICE_MEMBER u32 word(const f32* v) {
         u32 w;
         asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(w) : "f"(v[1]), "f"(v[0]));
+        return w;
+    }
+    static DEVICE_MEMBER u16 part(f32 v) {
+        u16 w;
+        asm("cvt.rn.f16.f32 %0, %1;" : "=h"(w) : "f"(v));
         return w;
     }
     static DEVICE_MEMBER f32 number(u32 w, u32 i) {

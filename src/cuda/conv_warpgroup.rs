@@ -22,10 +22,6 @@ const CHANNELS: usize = 16;
 const UNIT_BYTES: usize = (WITH_HALO[0] * WITH_HALO[1]) as usize * CHANNELS * 2;
 /// Rows of weights in a product.
 const LEFT: usize = 64;
-/// Bytes of an element of x and y.
-pub(super) const BYTES_OF_ELEMENT: u64 = size_of::<f32>() as u64;
-/// The operand that says where y's units begin; 0 where y is not laid out.
-const UNITS_OF_Y: usize = 5;
 /// Threads of a block: two warpgroups that multiply and a warp that copies.
 const THREADS: u32 = 2 * 128 + 32;
 /// Threads of a block that lays out x.
@@ -208,35 +204,15 @@ pub(super) fn rest(launch: &Launch, channels: u32) -> Result<Option<Launch>> {
 /// # Errors
 /// `Device` when the launch holds other arguments.
 pub(super) fn lay_result_out(launch: &mut Launch, room: usize) -> Result<bool> {
-    let (mut o, p) = arguments(launch)?;
+    let (o, p) = arguments(launch)?;
     let both = Conv2dParams { c_in: p.c_in.saturating_add(p.c_out), ..p };
     let alike =
         p.kernel == [3; 2] && p.pad == [1; 2] && [p.h_in, p.w_in, 1] == [p.h_out, p.w_out, p.upsample];
     if !alike || !p.c_in.is_multiple_of(CHANNELS as u32) || workspace(&Kernel::Conv2d(both)) > room {
         return Ok(false);
     }
-    o.x[UNITS_OF_Y] = o.workspace + (stages(&p) * stage_bytes(&p)) as u64;
-    launch.arguments[..Launch::PARAMS].copy_from_slice(bytemuck::bytes_of(&o));
+    launch.change_operands(|to| to.laid = o.workspace + (stages(&p) * stage_bytes(&p)) as u64);
     Ok(true)
-}
-
-/// Whether a launch of a convolution's products lays y out.
-///
-/// # Errors
-/// `Device` when the launch holds other arguments.
-pub(super) fn lays_result_out(launch: &Launch) -> Result<bool> {
-    Ok(multiplies(launch.entry) && arguments(launch)?.0.x[UNITS_OF_Y] != 0)
-}
-
-/// Makes the launch of a convolution's products not store y.
-///
-/// # Errors
-/// `Device` when the launch holds other arguments.
-pub(super) fn leave_result_out(launch: &mut Launch) -> Result<()> {
-    let (mut o, _) = arguments(launch)?;
-    o.y = 0;
-    launch.arguments[..Launch::PARAMS].copy_from_slice(bytemuck::bytes_of(&o));
-    Ok(())
 }
 
 /// Bytes of one stage of all units.

@@ -47,6 +47,10 @@ fn blocks(kernel: &Kernel, tile: Tile) -> u64 {
     tile.enough(u64::from(p.batch) * tile.grid(p.c_out as usize, p.y_plane()))
 }
 
+fn workspace(_: &Kernel, _: Precision) -> usize {
+    0
+}
+
 fn packed(kernel: &Kernel, tile: Tile, precision: Precision) -> Option<Packed> {
     let Kernel::Conv2d(p) = kernel else { return None };
     Some(Packed { operand: 1, len: tile.packed_len(p.c_out as usize, terms(p), precision), variant: 0 })

@@ -1,8 +1,8 @@
 //! What the workspace holds of the convolutions before: the next one over the same channels, as in a dense block,
 //! lays out those only that have come since, and a result that follows its operand in a slab is laid out at once.
 
-use super::conv_warpgroup::{lay_result_out, lays_out, rest, BYTES_OF_ELEMENT as ELEMENT};
-use super::launch::Launch;
+use super::conv_warpgroup::{lay_result_out, lays_out, rest};
+use super::launch::{Launch, BYTES_OF_ELEMENT as ELEMENT};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::Kernel;
 use crate::plan::{Slot, Step};

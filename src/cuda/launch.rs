@@ -7,6 +7,9 @@ use crate::{Error, Result};
 /// Most operands of any entry.
 pub const MAX_OPERANDS: usize = 6;
 
+/// Bytes of an element of what is not laid out.
+pub(super) const BYTES_OF_ELEMENT: u64 = size_of::<f32>() as u64;
+
 /// Threads of a warp.
 pub(super) const WARP: u32 = 32;
 
@@ -19,8 +22,10 @@ const MAX_ROWS: u64 = 65_535;
 pub struct Operands {
     /// Where operands begin; unused ones are 0.
     pub x: [u64; MAX_OPERANDS],
-    /// Where the result begins.
+    /// Where the result begins; 0 where nobody reads it but as it is laid out.
     pub y: u64,
+    /// Where the result is laid out, rounded, for products; 0 where it is not.
+    pub laid: u64,
     /// What was made ready for the call at load.
     pub prepared: u64,
     /// Scratch.
@@ -65,6 +70,18 @@ impl Launch {
 
     /// Where the second argument begins.
     pub const PARAMS: usize = std::mem::size_of::<Operands>();
+
+    /// The first argument.
+    pub fn operands(&self) -> Operands {
+        bytemuck::pod_read_unaligned(&self.arguments[..Self::PARAMS])
+    }
+
+    /// Changes the first argument.
+    pub(super) fn change_operands(&mut self, change: impl FnOnce(&mut Operands)) {
+        let mut operands = self.operands();
+        change(&mut operands);
+        self.arguments[..Self::PARAMS].copy_from_slice(bytemuck::bytes_of(&operands));
+    }
 }
 
 /// Grid and block of an entry that walks rows (striding) of columns (not striding).
@@ -98,7 +115,7 @@ mod tests {
     #[test]
     fn too_large_a_grid_is_an_error() {
         let launch = |z| Launch::new("e", [1, 1, z], [32, 1, 1], &Operands::default(), &[0u32; 2]);
-        assert_eq!(launch(65_535).unwrap().arguments.len(), 80);
+        assert_eq!(launch(65_535).unwrap().arguments.len(), 88);
         assert!(launch(65_536).is_err());
     }
 }

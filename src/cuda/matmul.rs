@@ -1,6 +1,7 @@
 //! Launches of the matrix product of a linear layer, and its weights as the entries read them.
 
 use super::launch::{Launch, Operands};
+use super::matmul_warpgroup::TOKENS;
 use super::matrix_tiles::{on_tiles, Tile, THREADS};
 use super::table::{mismatch, Entry};
 use crate::kernel::matmul::MatmulParams;
@@ -30,6 +31,17 @@ on_tiles!("matmul_fwd", 0 below:
     TF32_128 "matmul_fwd_tf32f32__tile_128x128_sm80" Tf32 Large
 );
 
+/// The entry that reads tokens that are laid out, where an implementation has one.
+pub(super) fn reading_laid(entry: &str) -> Option<&'static str> {
+    let pairs = [
+        (&BF16_64, "matmul_fwd_bf16f32__laid_64x64_sm80"),
+        (&BF16_128, "matmul_fwd_bf16f32__laid_128x128_sm80"),
+        (&F16_64, "matmul_fwd_f16f32__laid_64x64_sm80"),
+        (&F16_128, "matmul_fwd_f16f32__laid_128x128_sm80"),
+    ];
+    pairs.into_iter().find(|(tile, _)| tile.choose.entry == entry).map(|(_, laid)| laid)
+}
+
 fn launch(kernel: &Kernel, o: &Operands) -> Result<Vec<Launch>> {
     let Kernel::Matmul(p) = kernel else { return Err(mismatch(kernel)) };
     let grid = [p.n.div_ceil(128), p.m.div_ceil(32).min(65_535), 1];
@@ -46,6 +58,16 @@ fn fits(kernel: &Kernel, tile: Tile) -> bool {
 fn blocks(kernel: &Kernel, tile: Tile) -> u64 {
     let Kernel::Matmul(p) = kernel else { return 0 };
     tile.enough(tile.grid(p.n as usize, p.m as usize))
+}
+
+/// Room for x as it can be laid out beside where it is stored, where more blocks read it than whoever made it wrote.
+fn workspace(kernel: &Kernel, precision: Precision) -> usize {
+    match kernel {
+        Kernel::Matmul(p) if precision.per_word() == 2 && p.n > p.k => {
+            p.m.next_multiple_of(TOKENS as u64).saturating_mul(p.k) as usize / 2
+        }
+        _ => 0,
+    }
 }
 
 fn packed(kernel: &Kernel, tile: Tile, precision: Precision) -> Option<Packed> {

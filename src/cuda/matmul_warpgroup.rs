@@ -13,13 +13,13 @@ use crate::plan::Packed;
 use crate::{Error, Result};
 
 /// Tokens of a unit, and channels of a block: 64 for each of two warpgroups.
-const TOKENS: usize = 256;
+pub(super) const TOKENS: usize = 256;
 const LEFT: usize = 64;
 const CHANNELS: usize = 2 * LEFT;
 /// Least columns of y that are worth laying x out.
 const MIN_COLUMNS: u64 = 256;
 /// Terms that one product sums over, in octets.
-const TERMS: usize = 16;
+pub(super) const TERMS: usize = 16;
 /// Most terms: each octet of them has a row of blocks that lay it out.
 const MAX_TERMS: u64 = 1 << 18;
 /// Threads of a block, two warpgroups that multiply and a warp that copies, and of one that lays out x.
@@ -44,6 +44,11 @@ macro_rules! wgmma {
 
 wgmma!(BF16, "matmul_fwd_bf16f32__wgmma_128x256_sm90a", "matmul_fwd_bf16f32__units_sm90a", Bf16);
 wgmma!(F16, "matmul_fwd_f16f32__wgmma_128x256_sm90a", "matmul_fwd_f16f32__units_sm90a", F16);
+
+/// Whether it is one of these implementations.
+pub(super) fn multiplies(entry: &str) -> bool {
+    [&BF16, &F16].iter().any(|known| known.choose.entry == entry)
+}
 
 fn units(p: &MatmulParams) -> usize {
     (p.m as usize).div_ceil(TOKENS)

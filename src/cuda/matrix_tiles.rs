@@ -4,7 +4,7 @@
 use crate::kernel::precision::Precision;
 
 /// Implementations of a contract on these tiles, so many ranks `below` the tile's: name, entry, precision and tile of
-/// each. What they do are the functions `fits`, `blocks`, `packed`, `pack` and `launch_tiles` of who asks.
+/// each. What they do are the functions `fits`, `blocks`, `workspace`, `packed`, `pack` and `launch_tiles` of who asks.
 macro_rules! on_tiles {
     ($contract:literal, $below:literal below: $($name:ident $entry:literal $precision:ident $tile:ident),*) => {$(
         pub(super) const $name: $crate::cuda::table::Entry = $crate::cuda::table::Entry {
@@ -16,7 +16,7 @@ macro_rules! on_tiles {
             },
             set: $crate::cuda::modules::Set::Sm80,
             blocks: |k| blocks(k, Tile::$tile),
-            workspace: |_| 0,
+            workspace: |k| workspace(k, Precision::$precision),
             packed: |k| packed(k, Tile::$tile, Precision::$precision),
             prepare: |k, w| pack(k, w, Tile::$tile, Precision::$precision),
             launch: |k, o| launch_tiles(k, o, $entry, Tile::$tile),

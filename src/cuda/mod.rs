@@ -17,6 +17,7 @@ pub mod gpu;
 mod laid;
 pub mod launch;
 mod layer_norm;
+mod layouts;
 mod load;
 mod map;
 mod matmul;
@@ -31,7 +32,9 @@ mod samples;
 mod select;
 mod session;
 mod softmax;
+mod stored;
 mod table;
+mod tokens;
 mod unread;
 
 pub use crate::kernel::precision::Precision;

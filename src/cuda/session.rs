@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use super::driver::Driver;
 use super::gpu::{Gpu, Job, Memory, Stream};
-use super::laid::Laid;
 use super::launch::MAX_OPERANDS;
 use super::load::{launches, Image};
-use super::table;
-use super::unread::leave_out;
+use super::{layouts, table};
 use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
 use crate::plan::{Choice, Device, Kernels, Plan, Pool, Port, Region, Rounding, Session, Slot};
@@ -22,6 +20,7 @@ const ALIGNMENT: usize = 256;
 pub struct Cuda {
     gpu: Arc<dyn Gpu>,
     precision: Precision,
+    in_full: bool,
 }
 
 impl Cuda {
@@ -35,13 +34,19 @@ impl Cuda {
 
     /// The device whose launches `gpu` executes.
     pub fn on(gpu: Arc<dyn Gpu>) -> Self {
-        Self { gpu, precision: Precision::default() }
+        Self { gpu, precision: Precision::default(), in_full: false }
     }
 
     /// The same device, but factors of products may be rounded so.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
+    }
+
+    /// The same device, but every result is stored in f32 and read there, which takes longer and changes no bit.
+    #[must_use]
+    pub fn in_full(self) -> Self {
+        Self { in_full: true, ..self }
     }
 }
 
@@ -69,7 +74,7 @@ impl Device for Cuda {
     }
 
     fn unrounded(&self) -> Option<Box<dyn Device>> {
-        let exact = Self { gpu: self.gpu.clone(), precision: Precision::F32 };
+        let exact = Self { gpu: self.gpu.clone(), precision: Precision::F32, in_full: self.in_full };
         (self.precision != Precision::F32).then(|| Box::new(exact) as Box<dyn Device>)
     }
 
@@ -79,7 +84,7 @@ impl Device for Cuda {
         let params = Memory::new(&self.gpu, image.bytes.len())?;
         self.gpu.write(params.address(), &image.bytes)?;
         let image = Image { bytes: Vec::new(), ..image };
-        let shared = Arc::new(Shared { gpu: self.gpu.clone(), plan, image, params });
+        let shared = Arc::new(Shared { gpu: self.gpu.clone(), plan, image, params, in_full: self.in_full });
         Ok(Box::new(CudaSession::new(shared)?))
     }
 }
@@ -90,6 +95,7 @@ struct Shared {
     plan: Arc<Plan>,
     image: Image,
     params: Memory,
+    in_full: bool,
 }
 
 /// A loaded plan with memory of its own.
@@ -153,14 +159,13 @@ impl CudaSession {
             ports: (0..plan.outputs.len()).map(|k| outputs.of(k)).collect(),
         };
         let mut of_steps = Vec::with_capacity(plan.steps.len());
-        let mut laid = Laid::new(plan.workspace);
         for (step, prepared) in plan.steps.iter().zip(&shared.image.prepared) {
             let prepared = shared.params.address() + *prepared as u64;
-            let mut launches = launches(step, address, prepared, workspace)?;
-            laid.shorten(step, &mut launches, address)?;
-            of_steps.push(launches);
+            of_steps.push(launches(step, address, prepared, workspace)?);
         }
-        leave_out(&plan.steps, &mut of_steps, address)?;
+        if !shared.in_full {
+            layouts::shorten(&plan.steps, &mut of_steps, address, (workspace, plan.workspace))?;
+        }
         let mut steps = Vec::with_capacity(plan.steps.len());
         for (at, (step, launches)) in plan.steps.iter().zip(of_steps).enumerate() {
             steps.extend(launches.iter().map(|_| at));

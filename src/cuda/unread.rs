@@ -1,121 +1,31 @@
-//! Results that nobody reads where they would be stored, because all convolutions that read them take them from the
-//! layout in the workspace: they are not stored.
+//! Results that nobody reads where they would be stored, because all that read them take them as they are laid out:
+//! they are not stored.
 
-use std::ops::Range;
-
-use super::conv_warpgroup::{
-    arguments, lays_out, lays_result_out, leave_result_out, multiplies, BYTES_OF_ELEMENT,
-};
 use super::launch::Launch;
-use crate::kernel::Kernel;
-use crate::plan::{Region, Slot, Step};
-use crate::Result;
+use super::stored::Stored;
+use crate::plan::{Region, Step};
 
-/// Addresses of bytes, some of each image.
-type Parts = Vec<Range<u64>>;
-
-/// Leaves out what the launches of a plan's steps store of such results; `address` says where operands lie.
-///
-/// # Errors
-/// `Device` when a launch holds other arguments.
-pub(super) fn leave_out(
-    steps: &[Step],
-    launches: &mut [Vec<Launch>],
-    address: impl Fn(Slot) -> u64,
-) -> Result<()> {
-    let mut touched = Vec::with_capacity(steps.len());
-    for (step, launches) in steps.iter().zip(&*launches) {
-        touched.push((reads(step, launches, &address)?, writes(step, &address)));
-    }
+/// Leaves out what the launches of a plan's steps store of such results.
+pub(super) fn leave_out(steps: &[Step], launches: &mut [Vec<Launch>], stored: &Stored) {
     for (at, (step, launches)) in steps.iter().zip(launches).enumerate() {
-        let Some(multiply) = launches.last_mut().filter(|_| step.y.region == Region::Arena) else { continue };
-        if !lays_result_out(multiply)? {
-            continue;
-        }
-        let mut stored = touched[at].1.clone();
-        let is_read = touched[at + 1..].iter().any(|(reads, writes)| {
-            let is_read = reads.iter().any(|read| stored.iter().any(|part| meet(part, read)));
-            stored = writes.iter().fold(std::mem::take(&mut stored), without);
-            is_read
-        });
-        if !is_read {
-            leave_result_out(multiply)?;
+        let Some(last) = launches.last_mut().filter(|_| step.y.region == Region::Arena) else { continue };
+        if last.operands().laid != 0 && stored.readers(at).is_empty() {
+            last.change_operands(|o| o.y = 0);
         }
     }
-    Ok(())
-}
-
-/// What a step reads of what steps store.
-fn reads(step: &Step, launches: &[Launch], address: impl Fn(Slot) -> u64) -> Result<Parts> {
-    let mut parts = Parts::new();
-    for (k, slot) in step.operands.iter().enumerate().filter(|(_, slot)| slot.region == Region::Arena) {
-        let from = address(*slot);
-        let Kernel::Conv2d(p) = &step.kernel else {
-            parts.extend(images(from, 1, 0, step.kernel.x_span(k)));
-            continue;
-        };
-        // The last operands are the residuals.
-        let residual = (k + p.epilogue.residuals as usize).checked_sub(step.operands.len());
-        if let Some(stride) = residual.and_then(|r| p.r_batch_stride.get(r)) {
-            parts.extend(images(from, p.batch, *stride, p.c_out as usize * p.y_plane()));
-        } else if k > 0 {
-            parts.extend(images(from, 1, 0, step.kernel.x_span(k)));
-        } else if let Some((from, channels)) = read_of_x(step, launches, (from, p.c_in))? {
-            parts.extend(images(from, p.batch, p.x_batch_stride, channels as usize * p.x_plane()));
-        }
-    }
-    Ok(parts)
-}
-
-/// Where a convolution begins to read x where it was stored, and how many channels; all of them unless it reads the
-/// layout.
-fn read_of_x(step: &Step, launches: &[Launch], all: (u64, u32)) -> Result<Option<(u64, u32)>> {
-    match launches.iter().find(|launch| lays_out(launch.entry)) {
-        Some(launch) => arguments(launch).map(|(o, p)| Some((o.x[0], p.c_in))),
-        None => Ok(Some(all).filter(|_| !multiplies(step.choice.entry))),
-    }
-}
-
-/// What a step surely writes.
-fn writes(step: &Step, address: impl Fn(Slot) -> u64) -> Parts {
-    let to = address(step.y);
-    match &step.kernel {
-        _ if step.y.region != Region::Arena => Parts::new(),
-        Kernel::Conv2d(p) => images(to, p.batch, p.y_batch_stride, p.c_out as usize * p.y_plane()),
-        Kernel::Map(p) if p.numel() == p.y_span() => images(to, 1, 0, p.numel()),
-        _ => Parts::new(),
-    }
-}
-
-/// `len` elements of each image.
-fn images(start: u64, batch: u32, stride: u64, len: usize) -> Parts {
-    let part = |image: u32| {
-        let start = start + u64::from(image) * stride * BYTES_OF_ELEMENT;
-        start..start + len as u64 * BYTES_OF_ELEMENT
-    };
-    (0..batch).map(part).collect()
-}
-
-fn meet(a: &Range<u64>, b: &Range<u64>) -> bool {
-    a.start < b.end && b.start < a.end
-}
-
-/// The parts less one range.
-fn without(parts: Parts, taken: &Range<u64>) -> Parts {
-    let rest =
-        |part: Range<u64>| [part.start..part.end.min(taken.start), part.start.max(taken.end)..part.end];
-    parts.into_iter().flat_map(rest).filter(|part| part.start < part.end).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cuda::laid::Laid;
-    use crate::cuda::launch::Operands;
+    use crate::cuda::launch::{Operands, BYTES_OF_ELEMENT};
     use crate::cuda::table::{choose, find};
     use crate::kernel::conv::{Conv2dParams, Epilogue};
     use crate::kernel::map::{MapOp, MapParams};
     use crate::kernel::precision::Precision;
+    use crate::kernel::Kernel;
+    use crate::plan::Slot;
     use crate::tensor::{Layout, Shape};
 
     const PLANE: usize = 64 * 8;
@@ -164,10 +74,10 @@ mod tests {
             launches
         });
         let mut launches: Vec<_> = each.collect();
-        leave_out(steps, &mut launches, address).unwrap();
-        let laying =
-            launches.iter().filter_map(|of| of.last()).filter(|l| lays_result_out(l).unwrap_or(false));
-        laying.map(|launch| arguments(launch).unwrap().0.y != 0).collect()
+        let all = Stored::new(steps, &launches, address).unwrap();
+        leave_out(steps, &mut launches, &all);
+        let last = launches.iter().filter_map(|of| of.last()).map(Launch::operands);
+        last.filter(|o| o.laid != 0).map(|o| o.y != 0).collect()
     }
 
     #[test]

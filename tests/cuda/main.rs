@@ -11,6 +11,7 @@ mod compare;
 #[path = "../ops/golden.rs"]
 #[allow(dead_code, reason = "as above")]
 mod golden;
+mod layouts;
 mod machine;
 mod maps;
 mod mutants;

@@ -118,7 +118,7 @@ pub const SURVIVORS: &[Survivor] = &[
     },
     Survivor {
         file: "matrix_tiles.cuh",
-        line: "if (more) load(stage + 1, v);",
+        line: "if (more) bring(stage + 1, v);",
         kind: SiteKind::Bounds,
         mutants: 15,
         why: "beyond the last stage there are no terms, and nothing is read",
@@ -127,7 +127,7 @@ pub const SURVIVORS: &[Survivor] = &[
         file: "matrix_tiles.cuh",
         line: "if (stage < stages) {",
         kind: SiteKind::Bounds,
-        mutants: 15,
+        mutants: 19,
         why: "the first stage's weights are copied, since a product has a term",
     },
     Survivor {

@@ -64,6 +64,7 @@ pub fn cases() -> Result<Vec<Case>> {
     geometry(&mut all);
     windows(&mut all);
     tokens(&mut all);
+    chains(&mut all);
     lines(&mut all);
     images(&mut all);
     boxes(&mut all);
@@ -277,6 +278,43 @@ fn tokens(all: &mut Cases) {
             b.input("x", &[m, k]).linear(b.param("w", &[n, k]), None).relu()
         });
     }
+}
+
+/// Products that read what others have laid out for them: in the place of a result, where nobody else reads it, or
+/// beside it; tokens about the 256 of a unit.
+fn chains(all: &mut Cases) {
+    fn norm<'b>(b: &'b Builder, x: Var<'b>) -> Var<'b> {
+        let scope = b.scope("norm");
+        let n = x.dim(x.shape().len() - 1);
+        x.layer_norm(scope.param("weight", &[n]), scope.param("bias", &[n]), 1e-5)
+    }
+    fn linear<'b>(b: &'b Builder, name: &str, x: Var<'b>, n: usize) -> Var<'b> {
+        let scope = b.scope(name);
+        let k = x.dim(x.shape().len() - 1);
+        x.linear(scope.param("weight", &[n, k]), (name == "last").then(|| scope.param("bias", &[n])))
+    }
+    for (m, k, hidden, n) in [(150, 64, 32, 72), (150, 32, 96, 40), (150, 64, 32, 64)] {
+        all.push(format!("chain {m}x{k} to {hidden} to {n}"), |b| {
+            let x = norm(b, b.input("x", &[m, k]));
+            linear(b, "last", linear(b, "first", x, hidden).gelu(), n)
+        });
+    }
+    for hidden in [32, 96] {
+        all.push(format!("chain of products by {hidden}"), |b| {
+            linear(b, "last", linear(b, "first", b.input("x", &[150, 4]), hidden).relu(), 16)
+        });
+    }
+    all.push("chain that is read twice", |b| {
+        let x = norm(b, b.input("x", &[256, 16]));
+        x.add(linear(b, "last", linear(b, "first", x, 256).relu(), 16))
+    });
+    all.push("chain of attention", |b| {
+        let (heads, window, shift) = (2, 4, 1);
+        let x = b.input("x", &[1, 9, 15, 3 * 64]);
+        let (pad, bias) = (b.param("pad", &[3 * 64]), b.param("bias", &[heads, 49]));
+        let attention = WindowAttention { heads, window, shift, cosine: false };
+        linear(b, "proj", x.window_attention(attention, pad, bias, None), 32)
+    });
 }
 
 /// Lines and rows about the 32 lanes of a warp and the 128 threads of a block.

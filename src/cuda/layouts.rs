@@ -1,0 +1,29 @@
+//! Results in the layouts that products read, made by whoever computes them: what launches then need not do.
+
+use super::laid::Laid;
+use super::launch::Launch;
+use super::stored::Stored;
+use super::{tokens, unread};
+use crate::plan::{Slot, Step};
+use crate::Result;
+
+/// Shortens the launches of a plan's steps, whose operands lie at addresses and whose workspace begins at another and
+/// has so many elements. Results stay the same, bit for bit.
+///
+/// # Errors
+/// As launching what is left.
+pub(super) fn shorten(
+    steps: &[Step],
+    launches: &mut [Vec<Launch>],
+    address: impl Fn(Slot) -> u64,
+    (workspace, room): (u64, usize),
+) -> Result<()> {
+    let mut laid = Laid::new(room);
+    for (step, launches) in steps.iter().zip(&mut *launches) {
+        laid.shorten(step, launches, &address)?;
+    }
+    let mut stored = Stored::new(steps, launches, &address)?;
+    tokens::lay_out(steps, launches, &mut stored, &address, workspace);
+    unread::leave_out(steps, launches, &stored);
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Which steps read what others store in the arena, by addresses.
+
+use std::ops::Range;
+
+use super::conv_warpgroup::{arguments, lays_out, multiplies};
+use super::launch::{Launch, BYTES_OF_ELEMENT};
+use crate::kernel::Kernel;
+use crate::plan::{Region, Slot, Step};
+use crate::Result;
+
+/// Addresses of bytes, some of each image.
+type Parts = Vec<Range<u64>>;
+
+/// What the steps of a plan read and write.
+pub(super) struct Stored(Vec<Touched>);
+
+struct Touched {
+    /// Of each operand.
+    reads: Vec<Parts>,
+    /// What is surely written.
+    writes: Parts,
+}
+
+impl Stored {
+    /// What steps with these launches touch; `address` says where operands lie.
+    ///
+    /// # Errors
+    /// `Device` when a launch holds other arguments.
+    pub fn new(steps: &[Step], launches: &[Vec<Launch>], address: impl Fn(Slot) -> u64) -> Result<Self> {
+        let mut all = Vec::with_capacity(steps.len());
+        for (step, launches) in steps.iter().zip(launches) {
+            let operands = 0..step.operands.len();
+            let reads = operands.map(|k| reads(step, launches, k, &address)).collect::<Result<_>>()?;
+            all.push(Touched { reads, writes: writes(step, &address) });
+        }
+        Ok(Self(all))
+    }
+
+    /// The steps, and which of their operands, that read what a step stores before it is overwritten.
+    pub fn readers(&self, at: usize) -> Vec<(usize, usize)> {
+        let mut stored = self.0[at].writes.clone();
+        let mut readers = Vec::new();
+        for (step, touched) in self.0.iter().enumerate().skip(at + 1) {
+            if stored.is_empty() {
+                break;
+            }
+            let is_read = |parts: &Parts| parts.iter().any(|read| stored.iter().any(|part| meet(part, read)));
+            let read = touched.reads.iter().enumerate().filter(|(_, parts)| is_read(parts));
+            readers.extend(read.map(|(operand, _)| (step, operand)));
+            stored = touched.writes.iter().fold(stored, without);
+        }
+        readers
+    }
+
+    /// Notes that a step reads an operand elsewhere.
+    pub fn reads_elsewhere(&mut self, step: usize, operand: usize) {
+        self.0[step].reads[operand].clear();
+    }
+}
+
+/// What a step reads of what steps store.
+fn reads(step: &Step, launches: &[Launch], operand: usize, address: impl Fn(Slot) -> u64) -> Result<Parts> {
+    let slot = step.operands[operand];
+    if slot.region != Region::Arena {
+        return Ok(Parts::new());
+    }
+    let (from, all) = (address(slot), step.kernel.x_span(operand));
+    let Kernel::Conv2d(p) = &step.kernel else { return Ok(images(from, 1, 0, all)) };
+    // The last operands are the residuals.
+    let residual = (operand + p.epilogue.residuals as usize).checked_sub(step.operands.len());
+    if let Some(stride) = residual.and_then(|r| p.r_batch_stride.get(r)) {
+        return Ok(images(from, p.batch, *stride, p.c_out as usize * p.y_plane()));
+    }
+    if operand > 0 {
+        return Ok(images(from, 1, 0, all));
+    }
+    let read = read_of_x(step, launches, (from, p.c_in))?;
+    Ok(read.map_or(Parts::new(), |(from, channels)| {
+        images(from, p.batch, p.x_batch_stride, channels as usize * p.x_plane())
+    }))
+}
+
+/// Where a convolution begins to read x where it was stored, and how many channels; all of them unless it reads the
+/// layout.
+fn read_of_x(step: &Step, launches: &[Launch], all: (u64, u32)) -> Result<Option<(u64, u32)>> {
+    match launches.iter().find(|launch| lays_out(launch.entry)) {
+        Some(launch) => arguments(launch).map(|(o, p)| Some((o.x[0], p.c_in))),
+        None => Ok(Some(all).filter(|_| !multiplies(step.choice.entry))),
+    }
+}
+
+/// What a step surely writes.
+fn writes(step: &Step, address: impl Fn(Slot) -> u64) -> Parts {
+    let (to, all) = (address(step.y), step.kernel.y_span());
+    match &step.kernel {
+        _ if step.y.region != Region::Arena => Parts::new(),
+        Kernel::Conv2d(p) => images(to, p.batch, p.y_batch_stride, p.c_out as usize * p.y_plane()),
+        Kernel::Map(p) if p.numel() == all => images(to, 1, 0, all),
+        Kernel::Matmul(_) | Kernel::LayerNorm(_) | Kernel::WindowAttention(_) => images(to, 1, 0, all),
+        _ => Parts::new(),
+    }
+}
+
+/// `len` elements of each image.
+fn images(start: u64, batch: u32, stride: u64, len: usize) -> Parts {
+    let part = |image: u32| {
+        let start = start + u64::from(image) * stride * BYTES_OF_ELEMENT;
+        start..start + len as u64 * BYTES_OF_ELEMENT
+    };
+    (0..batch).map(part).collect()
+}
+
+/// Whether two ranges have a byte in common.
+pub(super) fn meet(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// The parts less one range.
+fn without(parts: Parts, taken: &Range<u64>) -> Parts {
+    let rest =
+        |part: Range<u64>| [part.start..part.end.min(taken.start), part.start.max(taken.end)..part.end];
+    parts.into_iter().flat_map(rest).filter(|part| part.start < part.end).collect()
+}

@@ -1,0 +1,223 @@
+//! Tokens that products read: whoever makes them rounds them and lays them out as products take them
+//! (`kernels/units.cuh`), in their own place where nobody else reads them, otherwise where the product would do it.
+
+use super::launch::{Launch, BYTES_OF_ELEMENT};
+use super::stored::{meet, Stored};
+use super::{layer_norm, matmul, matmul_warpgroup};
+use crate::kernel::precision::Precision;
+use crate::kernel::Kernel;
+use crate::plan::{Region, Slot, Step};
+
+/// Tokens of a unit, and terms of a pair of octets, which a warpgroup's products take whole.
+const UNIT: u64 = matmul_warpgroup::TOKENS as u64;
+const PAIR: u64 = matmul_warpgroup::TERMS as u64;
+/// Terms of a stage of the other products.
+const STAGE: u64 = 2 * PAIR;
+
+/// Lays out what a plan's steps make for products, and has these read it there.
+pub(super) fn lay_out(
+    steps: &[Step],
+    launches: &mut [Vec<Launch>],
+    stored: &mut Stored,
+    address: impl Fn(Slot) -> u64,
+    workspace: u64,
+) {
+    for (at, step) in steps.iter().enumerate() {
+        let Some(made) = made(step).filter(|_| step.y.region == Region::Arena) else { continue };
+        let y = address(step.y);
+        let takes = |&&(reader, operand): &&(usize, usize)| {
+            let reader = &steps[reader];
+            let (x, precision) = (address(reader.operands[operand]), Precision::of(reader.choice.entry));
+            operand == 0 && x == y && taken(reader) == Some(made) && rounds_to(step, precision)
+        };
+        let readers = stored.readers(at);
+        let mut taking: Vec<usize> = readers.iter().filter(takes).map(|(reader, _)| *reader).collect();
+        let mut place = y;
+        if taking.len() < readers.len() || !has_room(step, made, &address) {
+            taking = at_once(steps, at, &taking);
+            place = workspace;
+        }
+        let (Some(first), Some(last)) = (taking.first(), launches[at].last_mut()) else { continue };
+        lay_result_out(last, place, Precision::of(steps[*first].choice.entry));
+        for reader in taking {
+            read_laid(&mut launches[reader], place);
+            stored.reads_elsewhere(reader, 0);
+        }
+    }
+}
+
+/// Tokens that a step makes and could lay out, and terms of each.
+fn made(step: &Step) -> Option<[u64; 2]> {
+    match &step.kernel {
+        Kernel::Matmul(p) => Some([p.m, p.n]),
+        Kernel::LayerNorm(p) => Some([p.rows, p.n]),
+        Kernel::WindowAttention(p) => Some([p.map_tokens() as u64, p.channels() as u64]),
+        _ => None,
+    }
+}
+
+/// Whether a step can round what it lays out to that precision.
+fn rounds_to(step: &Step, precision: Precision) -> bool {
+    match step.choice.entry {
+        layer_norm::NAME => layer_norm::laying_out(precision).is_some(),
+        entry => Precision::of(entry) == precision,
+    }
+}
+
+/// Tokens that a step can read as they are laid out, and terms of each.
+fn taken(step: &Step) -> Option<[u64; 2]> {
+    let Kernel::Matmul(p) = &step.kernel else { return None };
+    let entry = step.choice.entry;
+    let whole = match matmul::reading_laid(entry) {
+        Some(_) => p.k.is_multiple_of(STAGE),
+        None => matmul_warpgroup::multiplies(entry) && p.m.is_multiple_of(UNIT) && p.k.is_multiple_of(PAIR),
+    };
+    whole.then_some([p.m, p.k])
+}
+
+/// Whether whole units of two bytes fit where a step stores its result, and it reads nothing there meanwhile.
+fn has_room(step: &Step, [tokens, _]: [u64; 2], address: impl Fn(Slot) -> u64) -> bool {
+    let bytes = |slot: Slot, elements: usize| {
+        let start = address(slot);
+        start..start + elements as u64 * BYTES_OF_ELEMENT
+    };
+    let y = bytes(step.y, step.kernel.y_span());
+    let operands = step.operands.iter().enumerate().filter(|(_, slot)| slot.region == Region::Arena);
+    let apart = operands.map(|(k, slot)| bytes(*slot, step.kernel.x_span(k))).all(|x| !meet(&x, &y));
+    apart && tokens.next_multiple_of(UNIT) <= tokens.saturating_mul(2)
+}
+
+/// Those of the steps that take what a step makes that would lay it out themselves, and before anything else is laid
+/// out there.
+fn at_once(steps: &[Step], at: usize, taking: &[usize]) -> Vec<usize> {
+    let lays_out = |step: &Step| step.choice.workspace > 0;
+    if lays_out(&steps[at]) {
+        return Vec::new();
+    }
+    let laying = (at + 1..steps.len()).filter(|step| lays_out(&steps[*step]));
+    laying.take_while(|step| taking.contains(step)).collect()
+}
+
+/// Makes a launch lay its result out for products of that precision.
+fn lay_result_out(launch: &mut Launch, place: u64, precision: Precision) {
+    if launch.entry == layer_norm::NAME {
+        launch.entry = layer_norm::laying_out(precision).unwrap_or(launch.entry);
+    }
+    launch.change_operands(|o| o.laid = place);
+}
+
+/// Makes a product's launches read tokens that are laid out.
+fn read_laid(launches: &mut Vec<Launch>, place: u64) {
+    // Whatever comes before the product lays x out.
+    let Some(mut product) = launches.pop() else { return };
+    match matmul::reading_laid(product.entry) {
+        Some(entry) => {
+            product.entry = entry;
+            product.change_operands(|o| o.x[0] = place);
+        }
+        None => product.change_operands(|o| o.workspace = place),
+    }
+    *launches = vec![product];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::launch::Operands;
+    use crate::cuda::table::{choose, find};
+    use crate::kernel::matmul::MatmulParams;
+    use crate::kernel::norm::LayerNormParams;
+
+    const WORKSPACE: u64 = 1 << 40;
+
+    /// Where results of a place lie, each of which has room for 512 tokens of 512 terms.
+    fn address(slot: Slot) -> u64 {
+        4096 + slot.offset as u64 * BYTES_OF_ELEMENT
+    }
+
+    fn step(kernel: Kernel, capability: u32, x: &[usize], y: usize) -> Step {
+        let place = |place: &usize| Slot { region: Region::Arena, offset: place * 512 * 512 };
+        let choice = choose(&kernel, capability, 1, Precision::Bf16).unwrap();
+        let operands = x.iter().map(place).collect();
+        Step { kernel, operands, y: place(&y), choice, kept: None, label: String::new() }
+    }
+
+    fn norm(rows: u64, x: usize, y: usize) -> Step {
+        let p = LayerNormParams { rows, n: 64, eps: 1e-5, residual: 0 };
+        step(Kernel::LayerNorm(p), 90, &[x, 100, 101], y)
+    }
+
+    /// A product of `m` tokens of `k` terms, to which a residual may be added.
+    fn product([m, k, n]: [u64; 3], capability: u32, x: usize, residual: Option<usize>, y: usize) -> Step {
+        let p = MatmulParams { m, n, k, has_bias: 0, act: 0, residual: residual.is_some().into() };
+        let operands = [x, 102].into_iter().chain(residual).collect::<Vec<_>>();
+        step(Kernel::Matmul(p), capability, &operands, y)
+    }
+
+    /// By steps, where they lay their results out, if they do, and whether they store them; and whether products read
+    /// them there.
+    fn laid(steps: &[Step]) -> Vec<(Option<u64>, bool)> {
+        let each = steps.iter().map(|step| {
+            let mut x = [0; 6];
+            x.iter_mut().zip(&step.operands).for_each(|(x, slot)| *x = address(*slot));
+            let o = Operands { x, y: address(step.y), workspace: WORKSPACE, ..Operands::default() };
+            (find(step.choice.entry).unwrap().launch)(&step.kernel, &o).unwrap()
+        });
+        let mut launches: Vec<_> = each.collect();
+        crate::cuda::layouts::shorten(steps, &mut launches, address, (WORKSPACE, 1 << 30)).unwrap();
+        let last = launches.iter().map(|of| of.last().unwrap().operands());
+        last.map(|o| (Some(o.laid).filter(|laid| *laid != 0), o.y != 0)).collect()
+    }
+
+    const NOT: (Option<u64>, bool) = (None, true);
+
+    fn at(place: usize) -> (Option<u64>, bool) {
+        (Some(address(Slot { region: Region::Arena, offset: place * 512 * 512 })), false)
+    }
+
+    #[test]
+    fn what_only_products_read_takes_its_own_place() {
+        for capability in [80, 90] {
+            let layers = [
+                norm(256, 0, 1),
+                product([256, 64, 256], capability, 1, None, 2),
+                product([256, 256, 64], capability, 2, None, 3),
+                product([256, 64, 64], capability, 1, None, 4),
+            ];
+            assert_eq!(laid(&layers), [at(1), at(2), NOT, NOT]);
+        }
+    }
+
+    #[test]
+    fn what_others_read_is_laid_out_in_the_workspace_or_not_at_all() {
+        let both = |capability| {
+            [
+                norm(256, 0, 1),
+                product([256, 64, 256], capability, 1, None, 2),
+                product([256, 256, 64], capability, 2, Some(1), 3),
+            ]
+        };
+        for capability in [80, 90] {
+            assert_eq!(laid(&both(capability)), [(Some(WORKSPACE), true), at(2), NOT]);
+        }
+        // Something else is laid out there meanwhile.
+        let [norm, first, last] = both(90);
+        let other = product([512, 64, 256], 90, 9, None, 8);
+        assert_eq!(laid(&[norm, other, first, last])[0], NOT);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_stored_as_it_was() {
+        let chain = |m, k| [norm(m, 0, 1), product([m, k, 64], 80, 1, None, 2)];
+        assert_eq!(laid(&chain(128, 64))[0], at(1));
+        // Too few tokens of a unit, other tokens, and a result in the place of an operand.
+        assert_eq!(laid(&chain(127, 64))[0], NOT);
+        assert_eq!(laid(&[norm(256, 0, 1), product([512, 32, 32], 80, 1, None, 2)])[0], NOT);
+        assert_eq!(laid(&[norm(256, 1, 1), product([256, 64, 64], 80, 1, None, 2)])[0], NOT);
+        // Half a stage of terms, and half a unit for warpgroups.
+        let products = |first, last| [product(first, 90, 0, None, 1), product(last, 90, 1, None, 2)];
+        assert_eq!(laid(&products([256, 64, 48], [256, 48, 32]))[0], NOT);
+        assert_eq!(laid(&products([256, 64, 48], [256, 48, 256]))[0], at(1));
+        assert_eq!(laid(&products([384, 64, 64], [384, 64, 256]))[0], NOT);
+    }
+}

@@ -1,0 +1,65 @@
+//! Results are laid out for products by whoever makes them, where that saves something, and no bit changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use swath::cuda::{Cuda, Precision};
+use swath::engine::proof::{cases, Case};
+use swath::graph::{Builder, Mode};
+use swath::models::{Swin, SwinStage};
+use swath::plan::{compile, Device};
+
+use crate::machine::{Launched, Machine, OnMachine};
+
+/// A Swin transformer of two stages, of which the first has more than the 256 columns that warpgroups take.
+fn swin(v2: bool, [h, w]: [usize; 2]) -> Case {
+    let stage = |width| SwinStage { width, heads: width / 32, depth: 2, hidden: 4 * width, bias_hidden: 16 };
+    let swin = Swin { v2, channels: 3, window: 4, stages: vec![stage(96), stage(64)] };
+    let b = Builder::new(Mode::Infer);
+    let maps = swin.build(&b, b.input("x", &[1, 3, h, w]));
+    b.output("y", maps[1]);
+    Case::new(format!("swin, {v2}, {h}x{w}"), b.finish().unwrap()).unwrap()
+}
+
+/// What a case gives, as bits, and what was launched for it.
+fn run(case: &Case, capability: u32, precision: Precision, in_full: bool) -> (Vec<u32>, Vec<Launched>) {
+    let machine = Machine::new(capability);
+    let mut cuda = Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision);
+    if in_full {
+        cuda = cuda.in_full();
+    }
+    let plan = Arc::new(compile(&case.graph, cuda.kernels()).unwrap());
+    let mut session = cuda.load(plan, &case.weights).unwrap();
+    machine.launched();
+    case.inputs.iter().enumerate().for_each(|(k, x)| session.fill(k, x));
+    session.run().unwrap();
+    session.wait().unwrap();
+    (session.numbers(0).iter().map(|v| v.to_bits()).collect(), machine.launched())
+}
+
+/// Launches by what they do with their results: of those that lay them out, also whether they store them.
+fn laying(launched: &[Launched]) -> BTreeMap<(&'static str, bool), usize> {
+    let mut laying = BTreeMap::new();
+    for launch in launched.iter().filter(|l| l.operands().laid != 0) {
+        *laying.entry((launch.entry, launch.operands().y != 0)).or_default() += 1;
+    }
+    laying
+}
+
+#[test]
+fn no_bit_changes() {
+    let small = |case: &Case| ["chain", "dense", "growth"].iter().any(|name| case.name.starts_with(name));
+    let mut all: Vec<Case> = cases().unwrap().into_iter().filter(small).collect();
+    all.extend([swin(true, [64, 128]), swin(false, [64, 128]), swin(true, [76, 60])]);
+    for case in all {
+        for (capability, precision) in [(90, Precision::Bf16), (80, Precision::Bf16), (90, Precision::F16)] {
+            let name = format!("{} in {precision} on {capability}", case.name);
+            let (full, plain) = run(&case, capability, precision, true);
+            let (short, launched) = run(&case, capability, precision, false);
+            assert!(full == short, "{name}");
+            assert!(laying(&plain).is_empty(), "{name}: {:?}", laying(&plain));
+            assert!(!laying(&launched).is_empty() || capability == 80, "{name}");
+            println!("{name}: {} launches of {}: {:?}", launched.len(), plain.len(), laying(&launched));
+        }
+    }
+}
