@@ -64,7 +64,11 @@ impl Prepared {
 /// Fewest channels that are rounded to bf16: with fewer, more is lost than time is won.
 const ROUNDED_CHANNELS: u64 = 64;
 
-/// Fewest terms of a matrix product that are: short sums wait for their epilogue, not for products.
+/// Fewest pairs of channels of which Winograd's 36 numbers each, 36 MiB, come from main memory each time: multiplying
+/// pairs of bf16 directly takes less.
+const WIDE_FILTERS: u64 = 1 << 18;
+
+/// Fewest terms of a sum that are, whatever its channels: short sums wait for their epilogue, not for products.
 const ROUNDED_TERMS: u64 = 96;
 
 /// Fewest of either that become bytes.
@@ -83,7 +87,13 @@ const IMPLS: &[Impl] = &[
         contract: "conv2d_fwd",
         entry: "conv2d_fwd_bf16__direct",
         rank: 5,
-        fits: |k| matches!(k, Kernel::Conv2d(p) if u64::from(p.c_in / p.groups) >= ROUNDED_CHANNELS),
+        fits: |k| matches!(k, Kernel::Conv2d(p) if conv_is_rounded(p)),
+    },
+    Impl {
+        contract: "conv2d_fwd",
+        entry: "conv2d_fwd_bf16__direct_wide",
+        rank: 15,
+        fits: |k| matches!(k, Kernel::Conv2d(p) if conv_is_rounded(p) && filters(p) >= WIDE_FILTERS),
     },
     Impl {
         contract: "conv2d_fwd",
@@ -122,6 +132,15 @@ const IMPLS: &[Impl] = &[
     Impl::always("normalise_fwd", "normalise_fwd_f32__plain"),
     Impl::always("to_samples_fwd", "to_samples_fwd_f32__plain"),
 ];
+
+fn filters(p: &Conv2dParams) -> u64 {
+    u64::from(p.c_in / p.groups) * u64::from(p.c_out)
+}
+
+fn conv_is_rounded(p: &Conv2dParams) -> bool {
+    let (channels, taps) = (u64::from(p.c_in / p.groups), u64::from(p.kernel[0]) * u64::from(p.kernel[1]));
+    channels >= ROUNDED_CHANNELS || channels * taps >= ROUNDED_TERMS
+}
 
 fn conv_takes_bytes(p: &Conv2dParams) -> bool {
     let (channels, taps) = (u64::from(p.c_in / p.groups), u64::from(p.kernel[0]) * u64::from(p.kernel[1]));

@@ -102,6 +102,9 @@ pub(super) struct Vectors {
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     x: *const f32,
+    rows: usize,
+    row_step: usize,
+    /// Lines of a row.
     lines: usize,
     plane: usize,
     per_word: usize,
@@ -112,8 +115,10 @@ pub(super) struct Ahead {
 impl Ahead {
     /// A line of a word's channels to be asked for when so many tiles are left; none before all are left.
     pub fn line(&self, left: usize) -> Option<*const f32> {
-        let (channel, line) = (left / self.lines.max(1), left % self.lines.max(1));
-        (channel < self.per_word).then(|| self.x.wrapping_add(channel * self.plane + line * LINE))
+        let (at, line) = (left / self.lines.max(1), left % self.lines.max(1));
+        let (channel, row) = (at / self.rows.max(1), at % self.rows.max(1));
+        let place = channel * self.plane + row * self.row_step + line * LINE;
+        (channel < self.per_word).then(|| self.x.wrapping_add(place))
     }
 }
 
@@ -136,7 +141,8 @@ impl Vectors {
         let [rows, columns] = self.pixels;
         let (start, stride) = (vectors.start * self.lanes, self.row_stride);
         let end = (vectors.end * self.lanes).min(rows * stride);
-        (start / stride..end.div_ceil(stride)).filter_map(move |row| {
+        let crossed = if rows == 1 { 0..1 } else { start / stride..end.div_ceil(stride) };
+        crossed.filter_map(move |row| {
             let from = start.max(row * stride);
             let to = end.min(row * stride + columns);
             (from < to).then(|| Run { at: from - start, row, column: from - row * stride, len: to - from })
@@ -316,8 +322,8 @@ impl Blocking {
     /// What the unit after this one reads, if it is of the same part and reads whole rows.
     pub fn ahead(&self, job: &Job, unit: usize, part: usize) -> Option<Ahead> {
         let params = job.params;
-        let sparse = params.upsample != 1 || self.taps[0].reach() + 1 < self.taps[0].stride;
-        if unit + 1 >= self.units_of(part).end || self.column_bands > 1 || self.splits > 1 || sparse {
+        if unit + 1 >= self.units_of(part).end || self.column_bands * self.splits > 1 || params.upsample != 1
+        {
             return None;
         }
         let block = self.block(params, unit + 1);
@@ -328,8 +334,17 @@ impl Blocking {
         let first = block.group * (params.c_in / params.groups) as usize;
         let start = block.image * params.x_batch_stride as usize + first * plane + from * width;
         let per_word = job.tile.precision.per_word();
-        let lines = ((to - from) * width).div_ceil(LINE);
-        Some(Ahead { x: job.operands.x.wrapping_add(start), lines, plane, per_word, step: per_word * plane })
+        // Rows between those of a sparse kernel are left out.
+        let sparse = if self.taps[0].count == 1 { self.taps[0].stride } else { 1 };
+        Some(Ahead {
+            x: job.operands.x.wrapping_add(start),
+            rows: (to - from).div_ceil(sparse),
+            row_step: sparse * width,
+            lines: width.div_ceil(LINE),
+            plane,
+            per_word,
+            step: per_word * plane,
+        })
     }
 
     /// The pixel vectors of a block: row by row, or one run over all rows where that takes fewer. `y_row` is the

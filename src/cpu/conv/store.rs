@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::blocking::{Block, Vectors, LINE};
 use super::{Job, Operands, Spread};
 use crate::cpu::simd::{Factors, Lanes, MOST};
-use crate::kernel::conv::{Activation, Conv2dParams};
+use crate::kernel::conv::{Activation, Conv2dParams, Epilogue};
 use crate::kernel::precision::Precision;
 
 /// The finished sums of one register tile.
@@ -79,13 +79,15 @@ pub(super) unsafe fn store<F: Factors>(job: &Job, done: &Finished) {
     }
 }
 
-/// The epilogue of one output channel of one image.
+/// The epilogue of one output channel of one image. All that its inner loop needs is held by value, which stores to y
+/// cannot change.
 pub(super) struct Channel<'a> {
     params: &'a Conv2dParams,
     operands: &'a Operands<'a>,
     spread: Spread,
     image: usize,
     channel: usize,
+    epilogue: Epilogue,
     bias: f32,
     slope: f32,
     /// Offset and factor of sums that are of bytes.
@@ -102,7 +104,7 @@ impl<'a> Channel<'a> {
         image: usize,
         channel: usize,
     ) -> Self {
-        let epilogue = &params.epilogue;
+        let epilogue = params.epilogue;
         let bias = if epilogue.has_bias == 0 { 0.0 } else { operands.bias[channel] };
         let slope = match epilogue.slopes(params.c_out as usize) {
             0 if epilogue.act == Activation::Relu as u32 => 0.0,
@@ -110,7 +112,7 @@ impl<'a> Channel<'a> {
             1 => operands.slope[0],
             _ => operands.slope[channel],
         };
-        Self { params, operands, spread, image, channel, bias, slope, scales: None }
+        Self { params, operands, spread, image, channel, epilogue, bias, slope, scales: None }
     }
 
     /// Stores the sums of a run of pixels from (`row`, `column`) on, which goes on in the next row where rows
@@ -155,7 +157,7 @@ impl<'a> Channel<'a> {
     /// The instruction set is available; sums and the epilogue's residuals are readable.
     #[inline(always)]
     unsafe fn value<L: Lanes>(&self, sums: *const f32, residuals: [*const f32; 2]) -> L {
-        let epilogue = &self.params.epilogue;
+        let epilogue = &self.epilogue;
         // SAFETY: the caller's promise.
         unsafe {
             let zero = L::splat(0.0);
@@ -170,8 +172,10 @@ impl<'a> Channel<'a> {
                 _ => zero.if_below(v, v, v.mul(L::splat(self.slope))),
             };
             v = v.mul(L::splat(epilogue.scale));
-            for (k, residual) in residuals.into_iter().enumerate().take(epilogue.residuals as usize) {
-                v = v.add(L::load(residual).mul(L::splat(epilogue.residual_scale[k])));
+            for (k, residual) in residuals.into_iter().enumerate() {
+                if k < epilogue.residuals as usize {
+                    v = v.add(L::load(residual).mul(L::splat(epilogue.residual_scale[k])));
+                }
             }
             if epilogue.rectified == 1 {
                 v = v.if_below(zero, zero, v);
