@@ -5,13 +5,13 @@
 // enlargement and edges included: the pixels that a tap looks at are the same piece, begun elsewhere. One bulk
 // copy brings it to shared memory and one descriptor makes it the right factor of a product, 256 pixels wide.
 // The left factor are 64 rows of weights of one tap: of 64 channels, or of 32 channels for two rows of y. A block
-// can lay its part of y out as well, for a convolution that reads x and y.
+// can lay its part of y out as well, for convolutions that read it.
 #include "epilogue.cuh"
 #include "ring.cuh"
 
 #define COLUMNS 8
 #define ROWS 64
-// Room for the halo of a 3 x 3 kernel.
+// With the halo of a 3 x 3 kernel, whatever the kernel is: all convolutions look at the same units.
 #define PITCH (COLUMNS + 2)
 #define HEIGHT (ROWS + 2)
 // Channels of x that one product sums over, and the bytes of their two octets.
@@ -48,7 +48,8 @@ template <class E> DEVICE void lay_out(const Operands& o, const Conv2dParams& p)
     if (at >= across * PITCH) return;
     const u32 image = block_z() % p.batch, octet = block_z() / p.batch;
     const u32 down = block_y() / HEIGHT, row = block_y() % HEIGHT, right = at / PITCH, column = at % PITCH;
-    const i32 y = (i32)(down * ROWS + row) - p.pad[0], x = (i32)(right * COLUMNS + column) - p.pad[1];
+    const i32 halo = p.kernel[0] == 1;
+    const i32 y = (i32)(down * ROWS + row) - p.pad[0] - halo, x = (i32)(right * COLUMNS + column) - p.pad[1] - halo;
     const bool inside = y >= 0 && y < (i32)p.h_in && x >= 0 && x < (i32)p.w_in;
     const u32 width = p.w_in / p.upsample, plane = p.h_in / p.upsample * width;
     const f32* from = o.x[CONV_X] + image * p.x_batch_stride + (u64)octet * 8 * plane;
@@ -72,6 +73,8 @@ template <u32 ROWS_OF_Y, u32 KERNEL> struct Form {
     static constexpr u32 UNITS = ROWS_OF_Y;
     // Rows of x that a product's rows of y look at.
     static constexpr u32 DOWN = KERNEL + ROWS_OF_Y - 1;
+    // Where the first tap looks, of a unit's rows and columns.
+    static constexpr u32 FIRST = KERNEL == 1;
     static constexpr u32 WEIGHTS = DOWN * KERNEL * TAP;
     static constexpr u32 BYTES = UNITS * UNIT + WEIGHTS;
     static constexpr u32 SLOTS = 200 * 1024 / BYTES > 8 ? 8 : 200 * 1024 / BYTES;
@@ -116,7 +119,7 @@ template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
             UNROLL for (u32 down = 0; down < F::DOWN; down++)
                 UNROLL for (u32 right = 0; right < KERNEL; right++) {
                     const u64 a = factor(w + (down * KERNEL + right) * TAP, LEFT * 16, 128);
-                    const u64 b = factor(x + (down * PITCH + right) * 16, OCTET, ROWS_OF_Y * PITCH * 16);
+                    const u64 b = factor(x + ((F::FIRST + down) * PITCH + F::FIRST + right) * 16, OCTET, ROWS_OF_Y * PITCH * 16);
                     E::multiply(sums, a, b);
                 }
             products_commit();
@@ -162,9 +165,9 @@ template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
             const u64 at = ((u64)(first + c) * p.h_out + row) * p.w_out + column;
             v[c] = with_residuals(p, o, block_z(), at, activated(p.epilogue, e[c], sums[c * F::STRIDE]));
             // Where nobody reads y but by its layout, there is none.
-            if (KERNEL != 3 || o.y) o.y[block_z() * p.y_batch_stride + at] = v[c];
+            if (o.y) o.y[block_z() * p.y_batch_stride + at] = v[c];
         }
-        if (KERNEL == 3 && o.laid) {
+        if (o.laid) {
             const Four words{E::word(v), E::word(v + 2), E::word(v + 4), E::word(v + 6)};
             spread(own, down, right, first / 8, words);
         }

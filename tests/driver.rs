@@ -5,12 +5,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use fake_cuda::{Fake, VARIABLE};
 use swath::cuda::driver::Driver;
+use swath::cuda::Cuda;
+use swath::engine::proof::cases;
 use swath::engine::{DevicePick, Engine, LoadedModel, ModelOptions, Precision, Session, Setup};
 use swath::kernel::samples::ChannelScale;
 use swath::models::{InputSize, SampleInput};
+use swath::plan::{compile, Device};
 use swath::raster::cog::{CogOptions, CogSpec, CogWriter};
 use swath::raster::{self, Block, BlockSink, OpenOptions, SampleType, Samples};
 use swath::tensor::{DType, TensorStore};
@@ -75,6 +79,29 @@ fn a_graph_computes_what_single_launches_and_the_reference_compute() {
     }
     assert_eq!(fake.faults(), [""; 0]);
     drop((graph, steps));
+    assert_clean(&fake);
+}
+
+/// Products read what the kernels before them have laid out, by memory that a context has and in a captured graph.
+#[test]
+fn results_that_are_handed_on_laid_out_are_the_same() {
+    let fake = Fake::start("capability=90").unwrap();
+    let chains = cases().unwrap().into_iter().filter(|case| case.name.starts_with("chain"));
+    for case in chains {
+        let outputs = [false, true].map(|in_full| {
+            let mut cuda = Cuda::open(0).unwrap().with_precision(Precision::Bf16);
+            if in_full {
+                cuda = cuda.in_full();
+            }
+            let plan = Arc::new(compile(&case.graph, cuda.kernels()).unwrap());
+            let mut session = cuda.load(plan, &case.weights).unwrap();
+            case.inputs.iter().enumerate().for_each(|(k, x)| session.fill(k, x));
+            session.run().unwrap();
+            session.wait().unwrap();
+            session.numbers(0).iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+        });
+        assert!(outputs[0] == outputs[1], "{}", case.name);
+    }
     assert_clean(&fake);
 }
 

@@ -95,6 +95,16 @@ fn unit_count(p: &Conv2dParams) -> usize {
     units(p).iter().map(|&n| n as usize).product()
 }
 
+/// Rows and columns of pixels that a unit holds before those that y's first ones look at.
+pub(super) fn halo(p: &Conv2dParams) -> [i32; 2] {
+    p.pad.map(|pad| pad + i32::from(p.kernel == [1; 2]))
+}
+
+/// Whether x's units are what y's would be for a convolution like it.
+pub(super) fn keeps_pixels(p: &Conv2dParams) -> bool {
+    halo(p) == [1; 2] && [p.h_in, p.w_in, 1] == [p.h_out, p.w_out, p.upsample]
+}
+
 fn stages(p: &Conv2dParams) -> usize {
     (p.c_in as usize).div_ceil(CHANNELS)
 }
@@ -107,7 +117,8 @@ fn fits(kernel: &Kernel, form: Form) -> bool {
     plain(p, form.side) && p.c_out >= MIN_CHANNELS && whole && (form.rows == 1 || last <= form.channels())
 }
 
-fn workspace(kernel: &Kernel) -> usize {
+/// Elements of x's layout.
+pub(super) fn workspace(kernel: &Kernel) -> usize {
     let Kernel::Conv2d(p) = kernel else { return 0 };
     stages(p) * stage_bytes(p) / size_of::<f32>()
 }
@@ -206,9 +217,8 @@ pub(super) fn rest(launch: &Launch, channels: u32) -> Result<Option<Launch>> {
 pub(super) fn lay_result_out(launch: &mut Launch, room: usize) -> Result<bool> {
     let (o, p) = arguments(launch)?;
     let both = Conv2dParams { c_in: p.c_in.saturating_add(p.c_out), ..p };
-    let alike =
-        p.kernel == [3; 2] && p.pad == [1; 2] && [p.h_in, p.w_in, 1] == [p.h_out, p.w_out, p.upsample];
-    if !alike || !p.c_in.is_multiple_of(CHANNELS as u32) || workspace(&Kernel::Conv2d(both)) > room {
+    if !keeps_pixels(&p) || !p.c_in.is_multiple_of(CHANNELS as u32) || workspace(&Kernel::Conv2d(both)) > room
+    {
         return Ok(false);
     }
     launch.change_operands(|to| to.laid = o.workspace + (stages(&p) * stage_bytes(&p)) as u64);

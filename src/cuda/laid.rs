@@ -1,7 +1,7 @@
 //! What the workspace holds of the convolutions before: the next one over the same channels, as in a dense block,
 //! lays out those only that have come since, and a result that follows its operand in a slab is laid out at once.
 
-use super::conv_warpgroup::{lay_result_out, lays_out, rest};
+use super::conv_warpgroup::{halo, lay_result_out, lays_out, rest};
 use super::launch::{Launch, BYTES_OF_ELEMENT as ELEMENT};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::Kernel;
@@ -51,7 +51,8 @@ impl Laid {
                 let follows =
                     address(step.y) == behind && (p.batch == 1 || p.x_batch_stride == p.y_batch_stride);
                 let held = |c_in| Some(Held { entry, x, p: Conv2dParams { c_in, ..*p } });
-                if let Some(multiply) = launches.last_mut().filter(|_| follows) {
+                let own = launches.last_mut().filter(|multiply| follows && multiply.operands().laid == 0);
+                if let Some(multiply) = own {
                     if lay_result_out(multiply, self.room)? {
                         self.held = held(p.c_in.saturating_add(p.c_out));
                         return Ok(());
@@ -89,8 +90,9 @@ impl Held {
 
 /// Whether two convolutions look at the same pixels of x for the same pixels of y.
 fn same_pixels(a: &Conv2dParams, b: &Conv2dParams) -> bool {
-    let pixels =
-        |p: &Conv2dParams| ([p.batch, p.h_in, p.w_in, p.h_out, p.w_out, p.upsample], p.pad, p.x_batch_stride);
+    let pixels = |p: &Conv2dParams| {
+        ([p.batch, p.h_in, p.w_in, p.h_out, p.w_out, p.upsample], halo(p), p.x_batch_stride)
+    };
     pixels(a) == pixels(b)
 }
 

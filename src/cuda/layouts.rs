@@ -3,7 +3,7 @@
 use super::laid::Laid;
 use super::launch::Launch;
 use super::stored::Stored;
-use super::{tokens, unread};
+use super::{handed_on, unread};
 use crate::plan::{Slot, Step};
 use crate::Result;
 
@@ -18,12 +18,13 @@ pub(super) fn shorten(
     address: impl Fn(Slot) -> u64,
     (workspace, room): (u64, usize),
 ) -> Result<()> {
+    let stored = Stored::new(steps, launches, &address)?;
+    handed_on::hand_on(steps, launches, &stored, &address, workspace);
     let mut laid = Laid::new(room);
     for (step, launches) in steps.iter().zip(&mut *launches) {
         laid.shorten(step, launches, &address)?;
     }
-    let mut stored = Stored::new(steps, launches, &address)?;
-    tokens::lay_out(steps, launches, &mut stored, &address, workspace);
+    let stored = Stored::new(steps, launches, &address)?;
     unread::leave_out(steps, launches, &stored);
     Ok(())
 }

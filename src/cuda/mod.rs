@@ -14,6 +14,7 @@ mod conv_warpgroup;
 mod conv_windows;
 pub mod driver;
 pub mod gpu;
+mod handed_on;
 mod laid;
 pub mod launch;
 mod layer_norm;
@@ -34,7 +35,6 @@ mod session;
 mod softmax;
 mod stored;
 mod table;
-mod tokens;
 mod unread;
 
 pub use crate::kernel::precision::Precision;

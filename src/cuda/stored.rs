@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::conv_warpgroup::{arguments, lays_out, multiplies};
 use super::launch::{Launch, BYTES_OF_ELEMENT};
+use super::{matmul, matmul_warpgroup};
 use crate::kernel::Kernel;
 use crate::plan::{Region, Slot, Step};
 use crate::Result;
@@ -51,11 +52,6 @@ impl Stored {
         }
         readers
     }
-
-    /// Notes that a step reads an operand elsewhere.
-    pub fn reads_elsewhere(&mut self, step: usize, operand: usize) {
-        self.0[step].reads[operand].clear();
-    }
 }
 
 /// What a step reads of what steps store.
@@ -65,7 +61,10 @@ fn reads(step: &Step, launches: &[Launch], operand: usize, address: impl Fn(Slot
         return Ok(Parts::new());
     }
     let (from, all) = (address(slot), step.kernel.x_span(operand));
-    let Kernel::Conv2d(p) = &step.kernel else { return Ok(images(from, 1, 0, all)) };
+    let Kernel::Conv2d(p) = &step.kernel else {
+        let stored = operand > 0 || reads_x(step, launches);
+        return Ok(if stored { images(from, 1, 0, all) } else { Parts::new() });
+    };
     // The last operands are the residuals.
     let residual = (operand + p.epilogue.residuals as usize).checked_sub(step.operands.len());
     if let Some(stride) = residual.and_then(|r| p.r_batch_stride.get(r)) {
@@ -78,6 +77,15 @@ fn reads(step: &Step, launches: &[Launch], operand: usize, address: impl Fn(Slot
     Ok(read.map_or(Parts::new(), |(from, channels)| {
         images(from, p.batch, p.x_batch_stride, channels as usize * p.x_plane())
     }))
+}
+
+/// Whether a step that is no convolution reads its first operand where it was stored, not where it was laid out.
+fn reads_x(step: &Step, launches: &[Launch]) -> bool {
+    match step.choice.entry {
+        entry if matmul_warpgroup::multiplies(entry) => launches.len() > 1,
+        entry if matmul::reading_laid(entry).is_some() => launches.iter().any(|l| l.entry == entry),
+        _ => true,
+    }
 }
 
 /// Where a convolution begins to read x where it was stored, and how many channels; all of them unless it reads the

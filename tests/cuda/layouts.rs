@@ -6,7 +6,7 @@ use std::sync::Arc;
 use swath::cuda::{Cuda, Precision};
 use swath::engine::proof::{cases, Case};
 use swath::graph::{Builder, Mode};
-use swath::models::{Swin, SwinStage};
+use swath::models::{ResNet, ResNetLayer, Swin, SwinStage};
 use swath::plan::{compile, Device};
 
 use crate::machine::{Launched, Machine, OnMachine};
@@ -19,6 +19,16 @@ fn swin(v2: bool, [h, w]: [usize; 2]) -> Case {
     let maps = swin.build(&b, b.input("x", &[1, 3, h, w]));
     b.output("y", maps[1]);
     Case::new(format!("swin, {v2}, {h}x{w}"), b.finish().unwrap()).unwrap()
+}
+
+/// A residual network of two layers.
+fn resnet(bottleneck: bool) -> Case {
+    let layer = |width| ResNetLayer { depth: 2, inner: 16, width, groups: 1 };
+    let layers = vec![layer(if bottleneck { 64 } else { 16 }), layer(32)];
+    let b = Builder::new(Mode::Infer);
+    let maps = ResNet { channels: 3, stem: 16, bottleneck, layers }.build(&b, b.input("x", &[1, 3, 256, 96]));
+    b.output("y", maps[1]);
+    Case::new(format!("resnet, {bottleneck}"), b.finish().unwrap()).unwrap()
 }
 
 /// What a case gives, as bits, and what was launched for it.
@@ -50,7 +60,13 @@ fn laying(launched: &[Launched]) -> BTreeMap<(&'static str, bool), usize> {
 fn no_bit_changes() {
     let small = |case: &Case| ["chain", "dense", "growth"].iter().any(|name| case.name.starts_with(name));
     let mut all: Vec<Case> = cases().unwrap().into_iter().filter(small).collect();
-    all.extend([swin(true, [64, 128]), swin(false, [64, 128]), swin(true, [76, 60])]);
+    all.extend([
+        swin(true, [64, 128]),
+        swin(false, [64, 128]),
+        swin(true, [76, 60]),
+        resnet(true),
+        resnet(false),
+    ]);
     for case in all {
         for (capability, precision) in [(90, Precision::Bf16), (80, Precision::Bf16), (90, Precision::F16)] {
             let name = format!("{} in {precision} on {capability}", case.name);

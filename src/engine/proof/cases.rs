@@ -308,6 +308,13 @@ fn chains(all: &mut Cases) {
         let x = norm(b, b.input("x", &[256, 16]));
         x.add(linear(b, "last", linear(b, "first", x, 256).relu(), 16))
     });
+    all.push("chain of convolutions", |b| {
+        let x = conv(b, conv(b, b.input("x", &[1, 16, 128, 16]), "first", 16, 1), "second", 16, 1);
+        x.add(conv(b, x, "last", 16, 1))
+    });
+    all.push("chain of different convolutions", |b| {
+        conv(b, conv(b, b.input("x", &[1, 16, 64, 16]), "first", 16, 3), "last", 9, 1)
+    });
     all.push("chain of attention", |b| {
         let (heads, window, shift) = (2, 4, 1);
         let x = b.input("x", &[1, 9, 15, 3 * 64]);

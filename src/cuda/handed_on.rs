@@ -1,9 +1,10 @@
-//! Tokens that products read: whoever makes them rounds them and lays them out as products take them
-//! (`kernels/units.cuh`), in their own place where nobody else reads them, otherwise where the product would do it.
+//! Results that products read: whoever makes them rounds them and lays them out as products take them, in their own
+//! place where nobody else reads them, otherwise in the workspace, where the product would do it.
 
 use super::launch::{Launch, BYTES_OF_ELEMENT};
 use super::stored::{meet, Stored};
-use super::{layer_norm, matmul, matmul_warpgroup};
+use super::{conv_warpgroup, layer_norm, matmul, matmul_warpgroup};
+use crate::kernel::conv::Conv2dParams;
 use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
 use crate::plan::{Region, Slot, Step};
@@ -14,11 +15,22 @@ const PAIR: u64 = matmul_warpgroup::TERMS as u64;
 /// Terms of a stage of the other products.
 const STAGE: u64 = 2 * PAIR;
 
-/// Lays out what a plan's steps make for products, and has these read it there.
-pub(super) fn lay_out(
+/// What is laid out; equals are laid out alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// Tokens, and terms of each (`kernels/units.cuh`).
+    Tokens([u64; 2]),
+    /// Images, their channels, rows and columns, with a halo of a pixel (`kernels/conv_sm90a.cu`).
+    Images([u32; 4]),
+}
+
+/// Has the steps of a plan lay out what they make for products, and these read it there.
+///
+/// Launches are those that their steps have by themselves.
+pub(super) fn hand_on(
     steps: &[Step],
     launches: &mut [Vec<Launch>],
-    stored: &mut Stored,
+    stored: &Stored,
     address: impl Fn(Slot) -> u64,
     workspace: u64,
 ) {
@@ -33,25 +45,27 @@ pub(super) fn lay_out(
         let readers = stored.readers(at);
         let mut taking: Vec<usize> = readers.iter().filter(takes).map(|(reader, _)| *reader).collect();
         let mut place = y;
-        if taking.len() < readers.len() || !has_room(step, made, &address) {
-            taking = at_once(steps, at, &taking);
+        if taking.len() < readers.len() || !has_room(step, &address) {
+            taking = at_once(steps, launches, at, &taking, workspace);
             place = workspace;
         }
         let (Some(first), Some(last)) = (taking.first(), launches[at].last_mut()) else { continue };
         lay_result_out(last, place, Precision::of(steps[*first].choice.entry));
-        for reader in taking {
-            read_laid(&mut launches[reader], place);
-            stored.reads_elsewhere(reader, 0);
-        }
+        taking.iter().for_each(|reader| read_laid(&mut launches[*reader], place));
     }
 }
 
-/// Tokens that a step makes and could lay out, and terms of each.
-fn made(step: &Step) -> Option<[u64; 2]> {
+/// How a step could lay out what it makes.
+fn made(step: &Step) -> Option<Layout> {
     match &step.kernel {
-        Kernel::Matmul(p) => Some([p.m, p.n]),
-        Kernel::LayerNorm(p) => Some([p.rows, p.n]),
-        Kernel::WindowAttention(p) => Some([p.map_tokens() as u64, p.channels() as u64]),
+        Kernel::Matmul(p) => Some(Layout::Tokens([p.m, p.n])),
+        Kernel::LayerNorm(p) => Some(Layout::Tokens([p.rows, p.n])),
+        Kernel::WindowAttention(p) => Some(Layout::Tokens([p.map_tokens() as u64, p.channels() as u64])),
+        Kernel::Conv2d(p) if conv_warpgroup::multiplies(step.choice.entry) => {
+            let dense = p.batch == 1 || p.y_batch_stride == u64::from(p.c_out) * p.y_plane() as u64;
+            let whole = u64::from(p.c_out).is_multiple_of(PAIR);
+            (dense && whole).then_some(Layout::Images([p.batch, p.c_out, p.h_out, p.w_out]))
+        }
         _ => None,
     }
 }
@@ -64,19 +78,31 @@ fn rounds_to(step: &Step, precision: Precision) -> bool {
     }
 }
 
-/// Tokens that a step can read as they are laid out, and terms of each.
-fn taken(step: &Step) -> Option<[u64; 2]> {
-    let Kernel::Matmul(p) = &step.kernel else { return None };
+/// The layout that a step can read its first operand in.
+fn taken(step: &Step) -> Option<Layout> {
     let entry = step.choice.entry;
-    let whole = match matmul::reading_laid(entry) {
-        Some(_) => p.k.is_multiple_of(STAGE),
-        None => matmul_warpgroup::multiplies(entry) && p.m.is_multiple_of(UNIT) && p.k.is_multiple_of(PAIR),
-    };
-    whole.then_some([p.m, p.k])
+    match &step.kernel {
+        Kernel::Matmul(p) => {
+            let whole = match matmul::reading_laid(entry) {
+                Some(_) => p.k.is_multiple_of(STAGE),
+                None => {
+                    let units = p.m.is_multiple_of(UNIT) && p.k.is_multiple_of(PAIR);
+                    matmul_warpgroup::multiplies(entry) && units
+                }
+            };
+            whole.then_some(Layout::Tokens([p.m, p.k]))
+        }
+        Kernel::Conv2d(p) if conv_warpgroup::multiplies(entry) => {
+            let dense = p.batch == 1 || p.x_batch_stride == u64::from(p.c_in) * p.x_plane() as u64;
+            (dense && conv_warpgroup::keeps_pixels(p))
+                .then_some(Layout::Images([p.batch, p.c_in, p.h_in, p.w_in]))
+        }
+        _ => None,
+    }
 }
 
-/// Whether whole units of two bytes fit where a step stores its result, and it reads nothing there meanwhile.
-fn has_room(step: &Step, [tokens, _]: [u64; 2], address: impl Fn(Slot) -> u64) -> bool {
+/// Whether the layout fits where a step stores its result, and it reads nothing there meanwhile.
+fn has_room(step: &Step, address: impl Fn(Slot) -> u64) -> bool {
     let bytes = |slot: Slot, elements: usize| {
         let start = address(slot);
         start..start + elements as u64 * BYTES_OF_ELEMENT
@@ -84,18 +110,34 @@ fn has_room(step: &Step, [tokens, _]: [u64; 2], address: impl Fn(Slot) -> u64) -
     let y = bytes(step.y, step.kernel.y_span());
     let operands = step.operands.iter().enumerate().filter(|(_, slot)| slot.region == Region::Arena);
     let apart = operands.map(|(k, slot)| bytes(*slot, step.kernel.x_span(k))).all(|x| !meet(&x, &y));
-    apart && tokens.next_multiple_of(UNIT) <= tokens.saturating_mul(2)
+    let fits = match (made(step), &step.kernel) {
+        (Some(Layout::Tokens([tokens, _])), _) => tokens.next_multiple_of(UNIT) <= tokens.saturating_mul(2),
+        (Some(Layout::Images(_)), Kernel::Conv2d(p)) => {
+            let next = Conv2dParams { c_in: p.c_out, ..*p };
+            conv_warpgroup::workspace(&Kernel::Conv2d(next)) <= step.kernel.y_span()
+        }
+        _ => false,
+    };
+    apart && fits
 }
 
 /// Those of the steps that take what a step makes that would lay it out themselves, and before anything else is laid
 /// out there.
-fn at_once(steps: &[Step], at: usize, taking: &[usize]) -> Vec<usize> {
-    let lays_out = |step: &Step| step.choice.workspace > 0;
-    if lays_out(&steps[at]) {
+fn at_once(
+    steps: &[Step],
+    launches: &[Vec<Launch>],
+    at: usize,
+    taking: &[usize],
+    workspace: u64,
+) -> Vec<usize> {
+    let uses = |step: usize| {
+        let mut launches = launches[step].iter();
+        steps[step].choice.workspace > 0 && launches.any(|launch| launch.operands().workspace == workspace)
+    };
+    if uses(at) {
         return Vec::new();
     }
-    let laying = (at + 1..steps.len()).filter(|step| lays_out(&steps[*step]));
-    laying.take_while(|step| taking.contains(step)).collect()
+    (at + 1..steps.len()).filter(|step| uses(*step)).take_while(|step| taking.contains(step)).collect()
 }
 
 /// Makes a launch lay its result out for products of that precision.
@@ -103,19 +145,22 @@ fn lay_result_out(launch: &mut Launch, place: u64, precision: Precision) {
     if launch.entry == layer_norm::NAME {
         launch.entry = layer_norm::laying_out(precision).unwrap_or(launch.entry);
     }
-    launch.change_operands(|o| o.laid = place);
+    launch.change_operands(|o| {
+        o.laid = place;
+        if o.y == place {
+            o.y = 0;
+        }
+    });
 }
 
-/// Makes a product's launches read tokens that are laid out.
+/// Makes a product's launches read what is laid out.
 fn read_laid(launches: &mut Vec<Launch>, place: u64) {
     // Whatever comes before the product lays x out.
     let Some(mut product) = launches.pop() else { return };
-    match matmul::reading_laid(product.entry) {
-        Some(entry) => {
-            product.entry = entry;
-            product.change_operands(|o| o.x[0] = place);
-        }
-        None => product.change_operands(|o| o.workspace = place),
+    product.change_operands(|o| o.workspace = place);
+    if let Some(entry) = matmul::reading_laid(product.entry) {
+        product.entry = entry;
+        product.change_operands(|o| o.x[0] = place);
     }
     *launches = vec![product];
 }
@@ -125,6 +170,7 @@ mod tests {
     use super::*;
     use crate::cuda::launch::Operands;
     use crate::cuda::table::{choose, find};
+    use crate::kernel::conv::Epilogue;
     use crate::kernel::matmul::MatmulParams;
     use crate::kernel::norm::LayerNormParams;
 
@@ -169,6 +215,15 @@ mod tests {
         last.map(|o| (Some(o.laid).filter(|laid| *laid != 0), o.y != 0)).collect()
     }
 
+    /// A convolution of two images of 16 channels to as many, to which a residual may be added.
+    fn conv(kernel: usize, [h, w]: [usize; 2], x: usize, residual: Option<usize>, y: usize) -> Step {
+        let p = Conv2dParams::same([2, 16, h as u32, w as u32], 16, kernel as u32);
+        let epilogue = Epilogue { residuals: residual.is_some().into(), ..p.epilogue };
+        let p = Conv2dParams { r_batch_stride: [p.y_batch_stride; 2], epilogue, ..p };
+        let operands = [x, 102].into_iter().chain(residual).collect::<Vec<_>>();
+        step(Kernel::Conv2d(p), 90, &operands, y)
+    }
+
     const NOT: (Option<u64>, bool) = (None, true);
 
     fn at(place: usize) -> (Option<u64>, bool) {
@@ -204,6 +259,17 @@ mod tests {
         let [norm, first, last] = both(90);
         let other = product([512, 64, 256], 90, 9, None, 8);
         assert_eq!(laid(&[norm, other, first, last])[0], NOT);
+    }
+
+    #[test]
+    fn convolutions_hand_on_as_products_do() {
+        let block = |size| {
+            let plain = |kernel, x| conv(kernel, size, x, None, x + 1);
+            [plain(1, 0), plain(3, 1), plain(1, 2), conv(3, size, 3, Some(3), 4)]
+        };
+        assert_eq!(laid(&block([64, 16])), [at(1), at(2), (Some(WORKSPACE), true), NOT]);
+        // Units are not filled well enough, so that each convolution lays out what it reads.
+        assert_eq!(laid(&block([40, 16])), [NOT; 4]);
     }
 
     #[test]
