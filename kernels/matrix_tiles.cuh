@@ -4,7 +4,7 @@
 // Warps share a block's tile, DOWN by ACROSS of them, each TILES tiles of 16 channels by OCTETS of 8 columns. A
 // column's terms are staged 16 words at a time, in quarters of four words that one lane reads at once: two for one
 // product, two for the next. Weights are packed as the lanes read them and copied ahead of their use; columns are
-// read ahead to registers and rounded on their way to shared memory.
+// read ahead to registers and rounded on their way to shared memory, or copied as well where they are words already.
 #pragma once
 #include "tensor_core.cuh"
 
