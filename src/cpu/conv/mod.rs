@@ -243,7 +243,7 @@ impl PackedConv {
     }
 
     /// As [`PackedConv::run`] for a y whose pixels are spread over a larger image. Spread columns
-    /// allow no residuals and only rectifiers as activations.
+    /// allow no residuals.
     ///
     /// # Errors
     /// As [`PackedConv::run`].
