@@ -11,8 +11,8 @@ use crate::kernel::conv::Conv2dParams;
 pub(super) const LINE: usize = 16;
 /// Most bytes of a part's buffers: stay in the second-level cache.
 const L2_BYTES: usize = 640 << 10;
-/// Bytes of a part's buffers where that many rows do not leave register tiles empty: what the next block reads
-/// is there too.
+/// Most bytes of them where a block has more rows than fill a register tile: what the next block reads has room
+/// beside them.
 const HALF_L2_BYTES: usize = 320 << 10;
 /// Words of input channels that are not divided further.
 const LEAST_CHUNK: usize = 8;
