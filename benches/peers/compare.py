@@ -26,9 +26,14 @@ from works import WORKS, network
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 PACKAGES = ["torch==2.15.0", "torchvision==0.29.2", "numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.31.1",
-            "openvino==2026.4.1", "nncf==3.4.0"]
+            "openvino==2026.4.1", "nncf==3.4.0", "ncnn==1.0.20261020", "pnnx==20261020", "tract==0.23.9"]
 # Each peer's precisions.
-PEERS = {"torch": ["f32", "bf16"], "inductor": ["f32", "bf16"], "onnxruntime": ["f32"], "openvino": ["f32", "bf16", "int8"]}
+PEERS = {"torch": ["f32", "bf16"], "inductor": ["f32", "bf16"], "onnxruntime": ["f32"],
+         "openvino": ["f32", "bf16", "int8"], "ncnn": ["f32", "bf16"], "tract": ["f32"]}
+# Works that a peer takes, where not all: ncnn's converter has no windows that shift.
+TAKES = {"ncnn": ["esrgan", "resnet"]}
+# Peers that run on one thread whatever they are given.
+ON_ONE_THREAD = ["tract"]
 # Largest difference between two programs, of the output's range.
 TOLERANCES = {"f32": 1e-4, "bf16": 5e-2, "int8": 5e-1}
 # Inputs that levels of bytes are found on.
@@ -59,6 +64,8 @@ def prepare(folder, work, blocks, sizes):
         numpy.save(folder / f"{name(size)}.npy", values)
         torch.onnx.export(model, torch.from_numpy(values), folder / f"{name(size)}.onnx", dynamo=False,
                           input_names=["input"], output_names=["output"])
+        if work in TAKES["ncnn"]:
+            torch.jit.trace(model, torch.from_numpy(values[:1])).save(folder / f"{name(size)}.pt")
 
 
 def calibrate(arguments, folder, size):
@@ -119,11 +126,52 @@ def openvino_runner(job):
     return lambda x: model(x)[0]
 
 
+def ncnn_runner(job):
+    """One image after another: its tensors have no batch."""
+    import ncnn
+    import numpy
+    import pnnx
+
+    traced = job.onnx.with_suffix(".pt")
+    weights, graph = (traced.with_name(traced.stem.replace("-", "_") + end) for end in (".ncnn.bin", ".ncnn.param"))
+    if not weights.exists():
+        shape = numpy.load(job.onnx.with_suffix(".npy"), mmap_mode="r").shape[1:]
+        inputs = f"inputshape=[1,{','.join(map(str, shape))}]"
+        subprocess.run([pnnx.EXEC_PATH, traced.name, inputs, "fp16=0"], cwd=job.folder, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    net = ncnn.Net()
+    net.opt.num_threads = job.threads
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+    net.opt.use_bf16_storage = job.precision == "bf16"
+    if net.load_param(str(graph)) or net.load_model(str(weights)):
+        raise RuntimeError(f"ncnn does not read {graph}")
+
+    def image(x):
+        extractor = net.create_extractor()
+        extractor.input("in0", ncnn.Mat(x))
+        return numpy.array(extractor.extract("out0")[1])
+
+    return lambda x: numpy.stack([image(one) for one in x])
+
+
+def tract_runner(job):
+    import numpy
+    import tract
+
+    shape = numpy.load(job.onnx.with_suffix(".npy"), mmap_mode="r").shape
+    model = tract.onnx().load(str(job.onnx))
+    model.set_input_fact(0, f"{','.join(map(str, shape))},f32")
+    run = model.into_model().into_runnable()
+    return lambda x: run.run([x])[0].to_numpy()
+
+
 RUNNERS = {
     "torch": torch_runner,
     "inductor": lambda job: torch_runner(job, compiled=True),
     "onnxruntime": onnxruntime_runner,
     "openvino": openvino_runner,
+    "ncnn": ncnn_runner,
+    "tract": tract_runner,
 }
 
 
@@ -184,11 +232,16 @@ class Program:
         self.process.wait()
 
 
+def runs(peer, work, threads, precision):
+    """Whether a peer computes this."""
+    return precision in PEERS[peer] and work in TAKES.get(peer, WORKS) and (threads == 1 or peer not in ON_ONE_THREAD)
+
+
 def start(arguments, folder, size, threads, precision):
     """swath first, then every peer that computes in this precision. One that cannot run ends the script."""
     weights = calibrate(arguments, folder, size) if precision == "int8" else folder / "weights.pth"
     programs = [Program("swath", [str(arguments.swath), str(weights)], False)]
-    for peer in (peer for peer in arguments.peers if precision in PEERS[peer]):
+    for peer in (peer for peer in arguments.peers if runs(peer, arguments.work, threads, precision)):
         command = [sys.executable, __file__, "--serve", peer, "--folder", str(folder), "--threads", str(threads),
                    "--works", arguments.work, "--blocks", str(arguments.blocks), "--precisions", precision,
                    "--sizes", name(size)]

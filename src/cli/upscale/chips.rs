@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Args;
 use crate::cli::print::{precisions, say};
 use crate::cli::report::{repeated, trusted};
-use crate::engine::Engine;
+use crate::engine::{Engine, Setup};
 use crate::error::{Error, Result};
 use crate::models::InputSize;
 use crate::pipeline::{count_chips, run_chips, ChipJob, Guard, Progress, CHIP};
@@ -27,7 +27,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<()> {
     }
     let chips = count_chips(folder)?;
     let size = InputSize { batch: BATCH.min(chips), frames: input.default_frames, height: CHIP, width: CHIP };
-    let engine = Engine::open(args.run.setup())?;
+    let engine = Engine::open(Setup { lean: chips <= BATCH, ..args.run.setup() })?;
     let net = engine.compile(&model, size, &[], Some(args.run.memory()))?;
     let ran = precisions(args.run.setup().precision, &net.plan().precisions());
     let side = net.output_shape().last().copied().unwrap_or(CHIP);
