@@ -191,8 +191,11 @@ def serve(peer, job):
     """The process of a peer: answers the same requests as our `network` program."""
     import numpy
 
+    # Answers alone go to our output; what a package prints goes where errors do.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     run = RUNNERS[peer](job)
-    print("ready", flush=True)
+    print("ready", file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         x = numpy.load(request["input"])
@@ -204,7 +207,7 @@ def serve(peer, job):
             answer["cpu_ms"].append(1e3 * (time.process_time() - cpu))
         if request.get("output"):
             numpy.save(request["output"], y)
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 class Program:
@@ -212,11 +215,11 @@ class Program:
 
     def __init__(self, name, command, greets):
         self.name = name
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE if greets else None,
-            text=True)
+        said = tempfile.TemporaryFile("w+") if greets else None
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True)
         if greets and self.process.stdout.readline().strip() != "ready":
-            last = self.process.stderr.read().strip().splitlines()[-1:]
+            said.seek(0)
+            last = said.read().strip().splitlines()[-1:]
             raise RuntimeError(f"{name} cannot run: {' '.join(last)}")
 
     def ask(self, request):
