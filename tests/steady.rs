@@ -142,8 +142,24 @@ fn shared_weights(store: &mut MemoryStore) -> Graph {
     b.finish().unwrap()
 }
 
+/// A convolution whose weights are computed at load.
+fn folded_norm(store: &mut MemoryStore) -> Graph {
+    let b = Builder::new(Mode::Infer);
+    let mut param = |name: &str, dims: &[usize]| {
+        store.insert(name, dims, vec![0.125; dims.iter().product()]).unwrap();
+        b.param(name, dims)
+    };
+    let y = b.input("input", &[1, 64, 16, 16]).conv2d(param("w", &[64, 64, 3, 3]), None, Conv2d::same(3));
+    let [weight, bias, mean, var] = ["weight", "bias", "mean", "var"].map(|name| param(name, &[64]));
+    b.output("output", y.batch_norm(weight, bias, mean, var, 1e-3));
+    b.finish().unwrap()
+}
+
 fn a_lean_session_holds_no_weights_and_computes_the_same() {
-    for graph_of in [odd_convolutions, shared_weights] {
+    type Case = (fn(&mut MemoryStore) -> Graph, bool);
+    // What load steps read is stated at its most.
+    let cases: [Case; 3] = [(odd_convolutions, true), (shared_weights, true), (folded_norm, false)];
+    for (graph_of, exact) in cases {
         let mut store = MemoryStore::new();
         let mut graph = graph_of(&mut store);
         optimise(&mut graph).unwrap();
@@ -166,7 +182,8 @@ fn a_lean_session_holds_no_weights_and_computes_the_same() {
             assert_eq!(lean.output(0), wanted);
         }
         let most = MOST.load(Ordering::Relaxed) - before;
-        assert!((stated..stated + BESIDE).contains(&most), "{most} bytes, {stated} stated");
+        let least = if exact { stated } else { stated / 2 };
+        assert!((least..stated + BESIDE).contains(&most), "{most} bytes, {stated} stated");
     }
 }
 

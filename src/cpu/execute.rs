@@ -61,17 +61,17 @@ impl Prepared {
     }
 }
 
-/// Fewest channels that are rounded to bf16: with fewer, more is lost than time is won.
+/// Channels from which a convolution is rounded to bf16 whatever its kernel.
 const ROUNDED_CHANNELS: u64 = 64;
+
+/// Terms from which a sum is, whatever its channels: shorter ones wait for their epilogue, not for products.
+const ROUNDED_TERMS: u64 = 96;
 
 /// Fewest pairs of channels of which Winograd's 36 numbers each, 36 MiB, come from main memory each time: multiplying
 /// pairs of bf16 directly takes less.
 const WIDE_FILTERS: u64 = 1 << 18;
 
-/// Fewest terms of a sum that are, whatever its channels: short sums wait for their epilogue, not for products.
-const ROUNDED_TERMS: u64 = 96;
-
-/// Fewest of either that become bytes.
+/// Fewest channels of a convolution, and terms of a matrix product, that become bytes.
 const BYTES_TERMS: u64 = 32;
 
 /// Implementations of this device. A convolution goes by the name of the register tile it gets.
@@ -93,7 +93,7 @@ const IMPLS: &[Impl] = &[
         contract: "conv2d_fwd",
         entry: "conv2d_fwd_bf16__direct_wide",
         rank: 15,
-        fits: |k| matches!(k, Kernel::Conv2d(p) if conv_is_rounded(p) && filters(p) >= WIDE_FILTERS),
+        fits: |k| matches!(k, Kernel::Conv2d(p) if conv_is_rounded(p) && is_wide(p)),
     },
     Impl {
         contract: "conv2d_fwd",
@@ -133,18 +133,24 @@ const IMPLS: &[Impl] = &[
     Impl::always("to_samples_fwd", "to_samples_fwd_f32__plain"),
 ];
 
-fn filters(p: &Conv2dParams) -> u64 {
-    u64::from(p.c_in / p.groups) * u64::from(p.c_out)
+fn channels(p: &Conv2dParams) -> u64 {
+    u64::from(p.c_in / p.groups)
+}
+
+fn terms(p: &Conv2dParams) -> u64 {
+    channels(p) * u64::from(p.kernel[0]) * u64::from(p.kernel[1])
+}
+
+fn is_wide(p: &Conv2dParams) -> bool {
+    channels(p) * u64::from(p.c_out) >= WIDE_FILTERS
 }
 
 fn conv_is_rounded(p: &Conv2dParams) -> bool {
-    let (channels, taps) = (u64::from(p.c_in / p.groups), u64::from(p.kernel[0]) * u64::from(p.kernel[1]));
-    channels >= ROUNDED_CHANNELS || channels * taps >= ROUNDED_TERMS
+    channels(p) >= ROUNDED_CHANNELS || terms(p) >= ROUNDED_TERMS
 }
 
 fn conv_takes_bytes(p: &Conv2dParams) -> bool {
-    let (channels, taps) = (u64::from(p.c_in / p.groups), u64::from(p.kernel[0]) * u64::from(p.kernel[1]));
-    channels >= BYTES_TERMS && channels * taps <= MOST_TERMS
+    channels(p) >= BYTES_TERMS && terms(p) <= MOST_TERMS
 }
 
 /// The implementation of a kernel on a pool of so many threads: the fastest that rounds factors to nothing

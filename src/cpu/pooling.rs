@@ -31,10 +31,10 @@ pub(super) unsafe fn run(p: &PoolParams, args: &Args, pool: &Pool) -> Result<()>
 /// Computes one row of y from a plane of x.
 fn pool_row(isa: Isa, p: &PoolParams, x: &[f32], row: usize, y: &mut [f32]) {
     let rows = p.window(0, row);
-    let (whole, pad) = (p.kernel[1] as usize, p.pad[1] as usize);
+    let (width, pad) = (p.kernel[1] as usize, p.pad[1] as usize);
     // Columns whose windows lie inside of x.
     let inside = pad.div_ceil(p.stride[1] as usize)
-        ..((p.w_in as usize + pad + p.stride[1] as usize).saturating_sub(whole)) / p.stride[1] as usize;
+        ..((p.w_in as usize + pad + p.stride[1] as usize).saturating_sub(width)) / p.stride[1] as usize;
     let end = inside.end.min(y.len());
     let middle = if p.mean == 0 && !rows.is_empty() { inside.start.min(end)..end } else { 0..0 };
     let (before, after) = (0..middle.start, middle.end..y.len());

@@ -20,7 +20,7 @@ pub struct Engine {
     samples: Option<SampleInput>,
 }
 
-/// A compiled network with its memory. Runs allocate nothing.
+/// A compiled network with its memory. Runs allocate nothing, unless it is lean ([`Setup::lean`]).
 pub struct Session {
     inner: Box<dyn plan::Session>,
     memory: Memory,

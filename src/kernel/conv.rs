@@ -78,7 +78,7 @@ pub struct Epilogue {
     pub residuals: u32,
     /// Factor of each residual.
     pub residual_scale: [f32; 2],
-    /// 1 if numbers below zero become zero at last, else 0.
+    /// 1 if numbers below zero then become zero, else 0.
     pub rectified: u32,
 }
 

@@ -110,7 +110,7 @@ pub trait Device: Send + Sync {
     }
 }
 
-/// One stream of runs. Allocates nothing after it was made.
+/// One stream of runs. Allocates nothing after it was made, unless it is lean ([`Device::load_lean`]).
 pub trait Session: Send {
     /// The plan it runs.
     fn plan(&self) -> &Plan;

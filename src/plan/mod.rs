@@ -182,27 +182,39 @@ impl Plan {
         self.memory_with(packed.into_iter().map(|p| p.len).sum())
     }
 
-    /// Bytes needed where a packed parameter is made from the checkpoint's tensor for the first step that reads it
-    /// and dropped after the last.
+    /// Bytes needed where a packed parameter is made from the checkpoint's tensors for the first step that reads it
+    /// and dropped after the last; those tensors, at most, included.
     pub fn lean_memory(&self) -> Memory {
-        let packings: Vec<Option<Packing>> = self.steps.iter().map(Step::packing).collect();
-        let last: HashMap<Packing, usize> =
-            packings.iter().enumerate().filter_map(|(at, packing)| Some(((*packing)?, at))).collect();
-        let (mut live, mut most) = (HashSet::new(), 0);
-        let mut len = 0;
-        for (at, packing) in packings.iter().enumerate() {
-            let Some(packing) = packing else { continue };
-            let mut tensor = 0;
-            if live.insert(*packing) {
-                len += packing.len;
-                tensor = self.region_len(Region::Const(packing.constant));
-            }
-            most = most.max(len + tensor);
-            if last[packing] == at {
-                len -= packing.len;
+        let mut packed: HashMap<Packing, [usize; 2]> = HashMap::new();
+        for (at, step) in self.steps.iter().enumerate() {
+            if let Some(packing) = step.packing() {
+                packed.entry(packing).or_insert([at; 2])[1] = at;
             }
         }
-        self.memory_with(most)
+        let mut tensors: HashMap<usize, [usize; 2]> = HashMap::new();
+        for (packing, &[first, _]) in &packed {
+            let span = tensors.entry(packing.constant).or_insert([first; 2]);
+            *span = [span[0].min(first), span[1].max(first)];
+        }
+        let packed = packed.iter().map(|(packing, span)| (packing.len, *span));
+        let tensors = tensors.iter().map(|(constant, span)| (self.made_of(*constant), *span));
+        let mut taken = vec![0; self.steps.len()];
+        for (len, [first, last]) in packed.chain(tensors) {
+            taken[first..=last].iter_mut().for_each(|sum| *sum += len);
+        }
+        self.memory_with(taken.into_iter().max().unwrap_or(0))
+    }
+
+    /// Elements of a constant and of all that load steps make it of.
+    fn made_of(&self, constant: usize) -> usize {
+        let mut found = HashSet::from([constant]);
+        let mut open = vec![constant];
+        while let Some(next) = open.pop() {
+            let made = self.load_steps.iter().filter(|step| step.y.region == Region::Const(next));
+            let operands = made.flat_map(Step::constants).map(|(_, operand)| operand);
+            open.extend(operands.filter(|operand| found.insert(*operand)));
+        }
+        found.into_iter().map(|k| self.region_len(Region::Const(k))).sum()
     }
 
     /// Bytes by class with so many elements of packed parameters.

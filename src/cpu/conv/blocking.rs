@@ -9,11 +9,11 @@ use crate::kernel::conv::Conv2dParams;
 
 /// Floats of a cache line; buffers and strides are multiples of it.
 pub(super) const LINE: usize = 16;
-/// Most bytes of a part's buffers: stay in the second-level cache.
+/// Most bytes of a part's buffers: they stay in a second-level cache of 1 MiB or more, as servers' cores have.
 const L2_BYTES: usize = 640 << 10;
 /// Most bytes of them where a block has more rows than fill a register tile: what the next block reads has room
 /// beside them.
-const HALF_L2_BYTES: usize = 320 << 10;
+const BESIDE_NEXT_BYTES: usize = 320 << 10;
 /// Words of input channels that are not divided further.
 const LEAST_CHUNK: usize = 8;
 /// Widest block; wider outputs are cut.
@@ -211,7 +211,7 @@ impl Blocking {
         let mut bands = 1;
         let fewest = self.filling(tile, columns);
         let fits = |blocking: &mut Self, rows: usize| {
-            let most = if rows > fewest { HALF_L2_BYTES } else { L2_BYTES };
+            let most = if rows > fewest { BESIDE_NEXT_BYTES } else { L2_BYTES };
             blocking.bytes(rows, columns, tile) <= most
         };
         while bands < h_out && !fits(self, h_out.div_ceil(bands)) {

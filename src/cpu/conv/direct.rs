@@ -1,9 +1,9 @@
 //! Convolution of any stride, dilation, padding and grouping, one product per tap.
 //!
-//! The output is cut into blocks of rows and columns (`blocking`). Per block, input channels are
-//! gathered into a buffer that stays in the second-level cache: all at once or, where they are too many, chunk
-//! by chunk with the block's sums in a second buffer. Register tiles run over a chunk's channels and
-//! taps, one block of output channels after the other; after the last chunk the epilogue stores a tile's sums at once.
+//! The output is cut into blocks of rows and columns (`blocking`). Per block, input channels are gathered into a
+//! buffer that stays in the second-level cache: all at once or, where they are too many, chunk by chunk with the
+//! block's sums in a second buffer. Register tiles run over a chunk's channels and taps, one block of output channels
+//! after the other; after the last chunk the epilogue stores a tile's sums at once.
 //!
 //! A pixel's sum is one chain of fused multiply-adds in the order channel, row, column, whatever
 //! its block, chunk, vector lane or thread: results do not depend on the number of threads, on the

@@ -32,7 +32,7 @@ pub(super) struct TileJob<'a> {
     pub first: bool,
     /// A cache line of the first channel of what is read next, asked for channel by channel.
     pub ahead: *const f32,
-    /// Distance of that line in the next channel.
+    /// Distance of that line in the next channel; 0 where nothing is read next, for a line that is there already.
     pub ahead_step: usize,
 }
 
