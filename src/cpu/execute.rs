@@ -61,10 +61,11 @@ impl Prepared {
     }
 }
 
-/// Channels from which a convolution is rounded to bf16 whatever its kernel.
+/// Channels of x from which a convolution is rounded to bf16, or of y where its sums are long: with fewer, more is lost
+/// than time is won.
 const ROUNDED_CHANNELS: u64 = 64;
 
-/// Terms from which a sum is, whatever its channels: shorter ones wait for their epilogue, not for products.
+/// Terms from which a sum is long: shorter ones wait for their epilogue, not for products.
 const ROUNDED_TERMS: u64 = 96;
 
 /// Fewest pairs of channels of which Winograd's 36 numbers each, 36 MiB, come from main memory each time: multiplying
@@ -146,7 +147,7 @@ fn is_wide(p: &Conv2dParams) -> bool {
 }
 
 fn conv_is_rounded(p: &Conv2dParams) -> bool {
-    channels(p) >= ROUNDED_CHANNELS || terms(p) >= ROUNDED_TERMS
+    channels(p) >= ROUNDED_CHANNELS || terms(p) >= ROUNDED_TERMS && u64::from(p.c_out) >= ROUNDED_CHANNELS
 }
 
 fn conv_takes_bytes(p: &Conv2dParams) -> bool {
