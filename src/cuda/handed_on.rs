@@ -1,8 +1,8 @@
 //! Results that products read: whoever makes them rounds them and lays them out as products take them, in their own
 //! place where nobody else reads them, otherwise in the workspace, where the product would do it.
 
-use super::launch::{Launch, BYTES_OF_ELEMENT};
-use super::stored::{meet, Stored};
+use super::launch::Launch;
+use super::stored::{bytes, meet, Stored};
 use super::{conv_warpgroup, layer_norm, matmul, matmul_warpgroup};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::precision::Precision;
@@ -37,10 +37,12 @@ pub(super) fn hand_on(
     for (at, step) in steps.iter().enumerate() {
         let Some(made) = made(step).filter(|_| step.y.region == Region::Arena) else { continue };
         let y = address(step.y);
-        let takes = |&&(reader, operand): &&(usize, usize)| {
-            let reader = &steps[reader];
+        // What may have been overwritten, perhaps in part, is read as it was stored.
+        let takes = |&&(at_reader, operand): &&(usize, usize)| {
+            let reader = &steps[at_reader];
             let (x, precision) = (address(reader.operands[operand]), Precision::of(reader.choice.entry));
-            operand == 0 && x == y && taken(reader) == Some(made) && rounds_to(step, precision)
+            let same = operand == 0 && x == y && taken(reader) == Some(made);
+            same && rounds_to(step, precision) && stored.stands(at, at_reader)
         };
         let readers = stored.readers(at);
         let mut taking: Vec<usize> = readers.iter().filter(takes).map(|(reader, _)| *reader).collect();
@@ -103,15 +105,15 @@ fn taken(step: &Step) -> Option<Layout> {
 
 /// Whether the layout fits where a step stores its result, and it reads nothing there meanwhile.
 fn has_room(step: &Step, address: impl Fn(Slot) -> u64) -> bool {
-    let bytes = |slot: Slot, elements: usize| {
-        let start = address(slot);
-        start..start + elements as u64 * BYTES_OF_ELEMENT
-    };
-    let y = bytes(step.y, step.kernel.y_span());
+    let y = bytes(address(step.y), step.kernel.y_span());
     let operands = step.operands.iter().enumerate().filter(|(_, slot)| slot.region == Region::Arena);
-    let apart = operands.map(|(k, slot)| bytes(*slot, step.kernel.x_span(k))).all(|x| !meet(&x, &y));
+    let apart = operands.map(|(k, slot)| bytes(address(*slot), step.kernel.x_span(k))).all(|x| !meet(&x, &y));
     let fits = match (made(step), &step.kernel) {
-        (Some(Layout::Tokens([tokens, _])), _) => tokens.next_multiple_of(UNIT) <= tokens.saturating_mul(2),
+        // Of two bytes where the result has four.
+        (Some(Layout::Tokens([tokens, terms])), _) => {
+            let whole = tokens.next_multiple_of(UNIT).saturating_mul(terms.next_multiple_of(PAIR));
+            whole <= tokens.saturating_mul(terms).saturating_mul(2)
+        }
         (Some(Layout::Images(_)), Kernel::Conv2d(p)) => {
             let next = Conv2dParams { c_in: p.c_out, ..*p };
             conv_warpgroup::workspace(&Kernel::Conv2d(next)) <= step.kernel.y_span()
@@ -168,11 +170,12 @@ fn read_laid(launches: &mut Vec<Launch>, place: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cuda::launch::Operands;
+    use crate::cuda::launch::{Operands, BYTES_OF_ELEMENT};
     use crate::cuda::table::{choose, find};
     use crate::kernel::conv::Epilogue;
     use crate::kernel::matmul::MatmulParams;
     use crate::kernel::norm::LayerNormParams;
+    use crate::kernel::pool::PoolParams;
 
     const WORKSPACE: u64 = 1 << 40;
 
@@ -200,9 +203,31 @@ mod tests {
         step(Kernel::Matmul(p), capability, &operands, y)
     }
 
-    /// By steps, where they lay their results out, if they do, and whether they store them; and whether products read
-    /// them there.
-    fn laid(steps: &[Step]) -> Vec<(Option<u64>, bool)> {
+    /// A pooling of windows of one of 256 pixels.
+    fn pool(channels: u32, x: usize, y: usize) -> Step {
+        let [h_in, w_in, h_out, w_out] = [16; 4];
+        let [kernel, stride, pad] = [[1; 2], [1; 2], [0; 2]];
+        let stride_of_images = u64::from(channels) * 256;
+        let p = PoolParams {
+            batch: 1,
+            channels,
+            h_in,
+            w_in,
+            h_out,
+            w_out,
+            kernel,
+            stride,
+            pad,
+            mean: 0,
+            count_pad: 0,
+            x_batch_stride: stride_of_images,
+            y_batch_stride: stride_of_images,
+        };
+        step(Kernel::Pool(p), 90, &[x], y)
+    }
+
+    /// What is launched, by steps.
+    fn launches(steps: &[Step]) -> Vec<Vec<Launch>> {
         let each = steps.iter().map(|step| {
             let mut x = [0; 6];
             x.iter_mut().zip(&step.operands).for_each(|(x, slot)| *x = address(*slot));
@@ -211,6 +236,12 @@ mod tests {
         });
         let mut launches: Vec<_> = each.collect();
         crate::cuda::layouts::shorten(steps, &mut launches, address, (WORKSPACE, 1 << 30)).unwrap();
+        launches
+    }
+
+    /// By steps, where they lay their results out, if they do, and whether they store them.
+    fn laid(steps: &[Step]) -> Vec<(Option<u64>, bool)> {
+        let launches = launches(steps);
         let last = launches.iter().map(|of| of.last().unwrap().operands());
         last.map(|o| (Some(o.laid).filter(|laid| *laid != 0), o.y != 0)).collect()
     }
@@ -262,6 +293,47 @@ mod tests {
     }
 
     #[test]
+    fn what_may_have_been_overwritten_is_read_as_it_was_stored() {
+        let layers = |capability, channels| {
+            [
+                norm(256, 0, 1),
+                product([256, 64, 256], capability, 1, None, 2),
+                pool(channels, 2, 1),
+                product([256, 64, 256], capability, 1, None, 3),
+            ]
+        };
+        // All of it, and half of it.
+        for channels in [64, 32] {
+            for capability in [80, 90] {
+                let layers = layers(capability, channels);
+                assert_eq!(laid(&layers), [(Some(WORKSPACE), true), NOT, NOT, NOT]);
+                let short = launches(&layers);
+                let alone = &launches(&layers[3..])[0];
+                let entries = |of: &[Launch]| of.iter().map(|l| l.entry).collect::<Vec<_>>();
+                assert_eq!(entries(&short[3]), entries(alone));
+                assert_ne!(entries(&short[1]), entries(alone));
+                assert_eq!(short[3][0].operands().x[0], address(layers[3].operands[0]));
+            }
+        }
+        // After its last reader.
+        let [norm, first, pool, last] = layers(90, 64);
+        assert_eq!(laid(&[norm, first, last, pool])[0], at(1));
+    }
+
+    #[test]
+    fn residuals_may_be_added_in_place() {
+        for capability in [80, 90] {
+            let layers = [
+                norm(256, 0, 1),
+                product([256, 64, 256], capability, 1, None, 2),
+                product([256, 256, 64], capability, 2, Some(1), 1),
+                product([256, 64, 256], capability, 1, None, 3),
+            ];
+            assert_eq!(laid(&layers), [(Some(WORKSPACE), true), at(2), (Some(WORKSPACE), false), NOT]);
+        }
+    }
+
+    #[test]
     fn convolutions_hand_on_as_products_do() {
         let block = |size| {
             let plain = |kernel, x| conv(kernel, size, x, None, x + 1);
@@ -280,6 +352,9 @@ mod tests {
         assert_eq!(laid(&chain(127, 64))[0], NOT);
         assert_eq!(laid(&[norm(256, 0, 1), product([512, 32, 32], 80, 1, None, 2)])[0], NOT);
         assert_eq!(laid(&[norm(256, 1, 1), product([256, 64, 64], 80, 1, None, 2)])[0], NOT);
+        // Terms of which a pair of octets would be filled up.
+        let fits = |n| has_room(&product([256, 64, n], 80, 0, None, 1), address);
+        assert_eq!([8, 7, 17, 1].map(fits), [true, false, true, false]);
         // Half a stage of terms, and half a unit for warpgroups.
         let products = |first, last| [product(first, 90, 0, None, 1), product(last, 90, 1, None, 2)];
         assert_eq!(laid(&products([256, 64, 48], [256, 48, 32]))[0], NOT);

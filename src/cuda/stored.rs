@@ -20,6 +20,8 @@ struct Touched {
     reads: Vec<Parts>,
     /// What is surely written.
     writes: Parts,
+    /// All that may be written.
+    to: Range<u64>,
 }
 
 impl Stored {
@@ -32,12 +34,13 @@ impl Stored {
         for (step, launches) in steps.iter().zip(launches) {
             let operands = 0..step.operands.len();
             let reads = operands.map(|k| reads(step, launches, k, &address)).collect::<Result<_>>()?;
-            all.push(Touched { reads, writes: writes(step, &address) });
+            let to = bytes(address(step.y), step.kernel.y_span());
+            all.push(Touched { reads, writes: writes(step, &address), to });
         }
         Ok(Self(all))
     }
 
-    /// The steps, and which of their operands, that read what a step stores before it is overwritten.
+    /// The steps, and which of their operands, that read what a step stores before it is surely overwritten.
     pub fn readers(&self, at: usize) -> Vec<(usize, usize)> {
         let mut stored = self.0[at].writes.clone();
         let mut readers = Vec::new();
@@ -51,6 +54,11 @@ impl Stored {
             stored = touched.writes.iter().fold(stored, without);
         }
         readers
+    }
+
+    /// Whether no step between a step and a reader may write where the first stores its result.
+    pub fn stands(&self, at: usize, reader: usize) -> bool {
+        self.0[at + 1..reader].iter().all(|between| !meet(&between.to, &self.0[at].to))
     }
 }
 
@@ -111,11 +119,12 @@ fn writes(step: &Step, address: impl Fn(Slot) -> u64) -> Parts {
 
 /// `len` elements of each image.
 fn images(start: u64, batch: u32, stride: u64, len: usize) -> Parts {
-    let part = |image: u32| {
-        let start = start + u64::from(image) * stride * BYTES_OF_ELEMENT;
-        start..start + len as u64 * BYTES_OF_ELEMENT
-    };
-    (0..batch).map(part).collect()
+    (0..batch).map(|image| bytes(start + u64::from(image) * stride * BYTES_OF_ELEMENT, len)).collect()
+}
+
+/// Where elements lie that begin at an address.
+pub(super) fn bytes(start: u64, elements: usize) -> Range<u64> {
+    start..start + elements as u64 * BYTES_OF_ELEMENT
 }
 
 /// Whether two ranges have a byte in common.
