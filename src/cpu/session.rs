@@ -48,6 +48,11 @@ impl Cpu {
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
+
+    fn session(&self, plan: Arc<Plan>, weights: Weights) -> Result<Box<dyn Session>> {
+        let shared = Shared { plan, weights, pool: self.pool.clone() };
+        Ok(Box::new(CpuSession::new(Arc::new(shared))?))
+    }
 }
 
 impl Kernels for Cpu {
@@ -68,13 +73,12 @@ impl Device for Cpu {
     fn load(&self, plan: Arc<Plan>, weights: &dyn TensorStore) -> Result<Box<dyn Session>> {
         plan.check(MAX_OPERANDS)?;
         let weights = Weights::Held(Held::new(&plan, weights, &self.pool)?);
-        Ok(Box::new(CpuSession::new(Arc::new(Shared { plan, weights, pool: self.pool.clone() }))?))
+        self.session(plan, weights)
     }
 
     fn load_lean(&self, plan: Arc<Plan>, weights: Arc<dyn TensorStore>) -> Result<Box<dyn Session>> {
         plan.check(MAX_OPERANDS)?;
-        let weights = Weights::Store(weights);
-        Ok(Box::new(CpuSession::new(Arc::new(Shared { plan, weights, pool: self.pool.clone() }))?))
+        self.session(plan, Weights::Store(weights))
     }
 
     fn lean_memory(&self, plan: &Plan) -> Memory {

@@ -2,8 +2,8 @@
 //! algorithms for convolutional neural networks" (2015), with the points 0, ±1, ±2 and infinity.
 //!
 //! y is computed in blocks of 4x4 pixels. The 6x6 pixels of x that a block needs become 36 numbers
-//! per input channel (`Bt d B`), which are multiplied with 36 numbers per filter (`G g Gt`, made at
-//! load) and summed over the channels, frequency by frequency; each block's 36 sums become its 16
+//! per input channel (`Bt d B`), which are multiplied with 36 numbers per filter (`G g Gt`, made when
+//! weights are packed) and summed over the channels, frequency by frequency; each block's 36 sums become its 16
 //! pixels (`At m A`). That takes a quarter of the direct algorithm's multiplications, and costs
 //! about a digit of accuracy.
 //!

@@ -23,7 +23,7 @@ pub(in crate::cpu::conv) fn pack(
     let to = Packed { start: packed.as_mut_ptr(), per_frequency: len / FREQUENCIES };
     let blocks = weights.chunks(9 * c_in * tile.rows);
     pool.run(blocks.len(), |block| {
-        let filters = weights.chunks(9 * c_in * tile.rows).nth(block).unwrap_or_default();
+        let filters = blocks.clone().nth(block).unwrap_or_default();
         let (mut taps, mut numbers) = (Taps::default(), [[0.0; LANES]; IN]);
         for i in 0..c_in {
             for (o, filter) in filters.chunks_exact(9 * c_in).enumerate() {
