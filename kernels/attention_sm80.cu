@@ -129,7 +129,7 @@ template <class E> DEVICE void attend(const Operands& o, const WindowAttentionPa
             UNROLL for (u32 octet = 0; octet < KEYS / 8; octet++)
                 UNROLL for (u32 k = 0; k < 2; k++) {
                     const u32 index = first + octet * 8 + quarter * 2 + k;
-                    const Place key = places[index < tokens ? index : 0];
+                    const Place key = places[index < tokens ? index : tokens - 1];
                     UNROLL for (u32 i = 0; i < 2; i++) {
                         f32& v = logits[octet].v[2 * i + k];
                         v = fma(v, factor, bias[(i32)(queries[i].code - key.code)]) + (queries[i].region == key.region ? 0.0f : MASKED);

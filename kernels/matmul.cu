@@ -39,12 +39,14 @@ ENTRY THREADS(128) matmul_fwd_f32__tile_32x128(Operands o, MatmulParams p) {
             }
             barrier();
         }
-        UNROLL for (u32 i = 0; i < WARP_ROWS; i++) {
-            u64 r = row + warp * WARP_ROWS + i;
-            UNROLL for (u32 j = 0; j < LANE_COLUMNS; j++) {
-                u64 c = column + lane + 32 * j;
-                if (r >= p.m || c >= p.n) continue;
-                f32 v[1] = {sums[i][j] + linear_bias(p, o, c)};
+        UNROLL for (u32 j = 0; j < LANE_COLUMNS; j++) {
+            const u64 c = column + lane + 32 * j;
+            if (c >= p.n) continue;
+            const f32 bias = linear_bias(p, o, c);
+            UNROLL for (u32 i = 0; i < WARP_ROWS; i++) {
+                const u64 r = row + warp * WARP_ROWS + i;
+                if (r >= p.m) continue;
+                f32 v[1] = {sums[i][j] + bias};
                 linear_activate(p, v);
                 o.y[r * p.n + c] = p.residual ? v[0] + o.x[MATMUL_RESIDUAL][r * p.n + c] : v[0];
             }
