@@ -54,7 +54,7 @@ impl Kernels for Cuda {
     fn choose(&self, kernel: &Kernel, rounding: Rounding) -> Result<Choice> {
         let precision = match rounding {
             Rounding::None => Precision::F32,
-            Rounding::AsAsked(_) => self.precision,
+            Rounding::AsAsked { .. } => self.precision,
         };
         table::choose(kernel, self.gpu.capability(), self.gpu.multiprocessors(), precision)
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::damping::dampings;
 use super::device::{Choice, Kernels, Rounding};
 use super::kept::{self, Kept, Reader};
 use super::offsets::{place, Block, Piece};
@@ -47,7 +48,8 @@ fn compile_whole(graph: &Graph, kernels: &dyn Kernels) -> Result<Plan> {
     let lives = Lives::new(graph);
     let homes = assign(graph, &lives);
     let (producers, constants, constant_of) = (graph.producers(), Vec::new(), HashMap::new());
-    let mut c = Compiler { graph, lives, homes, kernels, producers, constants, constant_of };
+    let dampings = dampings(graph);
+    let mut c = Compiler { graph, lives, homes, kernels, producers, dampings, constants, constant_of };
     let load = c.load_calls()?;
     let run = c.run_calls()?;
     c.finish(load, run)
@@ -83,6 +85,8 @@ struct Draft {
     label: String,
     /// The node, and the value that its first operand is.
     reads: Option<(usize, ValueId)>,
+    /// What an error of the result is multiplied by at most on its way to an output.
+    damping: f32,
 }
 
 /// What a call shares, before storages have offsets.
@@ -100,6 +104,8 @@ struct Compiler<'g> {
     kernels: &'g dyn Kernels,
     /// The node that computes each value.
     producers: Vec<Option<usize>>,
+    /// By node, of a draft's `damping`.
+    dampings: Vec<f32>,
     constants: Vec<Constant>,
     constant_of: HashMap<ValueId, usize>,
 }
@@ -161,7 +167,8 @@ impl Compiler<'_> {
         for call in node.op.lower(&layouts, &y_layout)? {
             let whole = call.operands.first().is_some_and(|o| o.input == 0 && o.offset == 0);
             let reads = whole.then(|| (step, node.ins[0]));
-            let draft = Draft { reads, ..draft(call, &spots, y, label.clone()) };
+            let damping = self.dampings[step];
+            let draft = Draft { reads, damping, ..draft(call, &spots, y, label.clone()) };
             if !onto_itself(&draft) {
                 drafts.push(draft);
             }
@@ -219,7 +226,8 @@ impl Compiler<'_> {
     /// The implementations of calls; what is computed at load is not rounded.
     fn choices(&self, drafts: &[Draft], at_load: bool) -> Result<Vec<Choice>> {
         let choice = |d: &Draft| {
-            let rounding = if at_load { Rounding::None } else { Rounding::AsAsked(self.levels(d)) };
+            let asked = || Rounding::AsAsked { levels: self.levels(d), damping: d.damping };
+            let rounding = if at_load { Rounding::None } else { asked() };
             self.kernels.choose(&d.kernel, rounding).map_err(|e| e.while_doing(&d.label))
         };
         drafts.iter().map(choice).collect()
@@ -309,12 +317,12 @@ fn label(graph: &Graph, node: &Node) -> String {
 fn draft(call: Call, ins: &[Spot], y: Spot, label: String) -> Draft {
     let moved = |spot: Spot, by: usize| Spot { offset: spot.offset + by, ..spot };
     let operands = call.operands.iter().map(|o| moved(ins[o.input], o.offset)).collect();
-    Draft { kernel: call.kernel, operands, y: moved(y, call.y_offset), label, reads: None }
+    Draft { kernel: call.kernel, operands, y: moved(y, call.y_offset), label, reads: None, damping: 1.0 }
 }
 
 fn copy(x: &Layout, from: Spot, y: &Layout, to: Spot, label: String) -> Result<Draft> {
     let kernel = Kernel::Map(MapParams::new(MapOp::Copy, [0.0; 2], y, &[x.strides()])?);
-    Ok(Draft { kernel, operands: vec![from], y: to, label, reads: None })
+    Ok(Draft { kernel, operands: vec![from], y: to, label, reads: None, damping: 1.0 })
 }
 
 /// Whether a call copies elements to where they already lie.

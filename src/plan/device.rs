@@ -28,8 +28,13 @@ pub struct Choice {
 pub enum Rounding<'a> {
     /// Not at all: the result is a constant.
     None,
-    /// As the device was asked for, to bytes on these levels of the first operand.
-    AsAsked(Option<&'a Arc<Levels>>),
+    /// As the device was asked for.
+    AsAsked {
+        /// Levels of the first operand, for bytes.
+        levels: Option<&'a Arc<Levels>>,
+        /// What an error of the products' sums is multiplied by at most on its way to an output.
+        damping: f32,
+    },
 }
 
 impl Choice {

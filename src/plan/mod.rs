@@ -5,6 +5,7 @@
 //! where all that lies in the arena, `compile` puts the calls together.
 
 mod compile;
+mod damping;
 mod device;
 mod dump;
 mod kept;

@@ -5,7 +5,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transform {
     /// All it depends on beside the channels.
-    pub kind: [usize; 8],
+    pub kind: [usize; 9],
     /// Elements of a transformed channel.
     pub per_channel: usize,
     /// Elements beside them.

@@ -55,8 +55,10 @@ fn run(device: &dyn Device, map: &MapParams) -> swath::Result<(Vec<f32>, &'stati
     let kernel = Kernel::Map(*map);
     let port = |name: String, len| Ok(Port { name, shape: Shape::new(&[len])?, dtype: DType::F32 });
     let slot = |region| Slot { region, offset: 0 };
-    let (choice, operands) =
-        (device.kernels().choose(&kernel, Rounding::AsAsked(None))?, 0..kernel.operands());
+    let (choice, operands) = (
+        device.kernels().choose(&kernel, Rounding::AsAsked { levels: None, damping: 1.0 })?,
+        0..kernel.operands(),
+    );
     let entry = choice.entry;
     let inputs = operands.clone().map(|k| port(format!("x{k}"), kernel.x_span(k)));
     let plan = Plan {

@@ -65,8 +65,8 @@ impl Method {
     /// The register tile of a convolution that the algorithm takes.
     fn tile(self, params: &Conv2dParams) -> Result<&'static Tile> {
         params.check()?;
-        let rounds = self.algorithm == Algorithm::Winograd && self.precision != Precision::F32;
-        if rounds || !self.algorithm.fits(params) {
+        let bytes = self.algorithm == Algorithm::Winograd && self.precision == Precision::Int8;
+        if bytes || !self.algorithm.fits(params) {
             return Err(Error::unsupported(format!("conv2d: {self:?} does not take {params:?}")));
         }
         Tile::choose(self.isa, self.precision, (params.c_out / params.groups) as usize)

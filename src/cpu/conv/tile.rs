@@ -60,7 +60,7 @@ pub(super) struct Tile {
     /// [`store::store`].
     pub store: unsafe fn(&Job, &Finished),
     /// [`winograd::transform_filters`].
-    pub transform_filters: unsafe fn(&winograd::Taps, &mut winograd::Numbers),
+    pub transform_filters: unsafe fn(&[winograd::Taps; simd::MOST_PER_WORD], &mut winograd::Numbers),
     /// [`winograd::transform_input`].
     pub transform_input:
         unsafe fn(&winograd::Unit, Range<usize>, winograd::Transformed, &mut winograd::Buffers),
@@ -252,8 +252,12 @@ macro_rules! instruction_set {
             /// # Safety
             /// The instruction set is available.
             $(#[$feature])?
-            unsafe fn transform_filters(taps: &winograd::Taps, numbers: &mut winograd::Numbers) {
-                winograd::transform_filters(taps, numbers);
+            unsafe fn transform_filters(
+                taps: &[winograd::Taps; simd::MOST_PER_WORD],
+                words: &mut winograd::Numbers,
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { winograd::transform_filters::<F>(taps, words) }
             }
 
             /// # Safety
@@ -261,12 +265,12 @@ macro_rules! instruction_set {
             $(#[$feature])?
             unsafe fn transform_input(
                 unit: &winograd::Unit,
-                channels: Range<usize>,
+                words: Range<usize>,
                 to: winograd::Transformed,
                 buffers: &mut winograd::Buffers,
             ) {
                 // SAFETY: the caller's promise.
-                unsafe { winograd::transform_input::<L>(unit, channels, to, buffers) }
+                unsafe { winograd::transform_input::<F>(unit, words, to, buffers) }
             }
 
             /// # Safety

@@ -15,6 +15,8 @@
 //! Where x is enlarged by two while it is read, 11 of the 36 numbers compare pixels that are one: they
 //! are zero and not multiplied, and what is left are the products of four phases' 2x2 kernels.
 //!
+//! Where factors are rounded they are so after the transforms, as words of two channels' numbers.
+//!
 //! What x's leading channels become can be kept for the convolutions that read them next ([`Kept`]):
 //! unit by unit, in each as in a part's own buffer. It is written past the caches, which it would
 //! leave before it is read.
@@ -40,9 +42,11 @@ pub(super) use transform::{transform_input, transform_output};
 const IN: usize = BLOCK_PIXELS + 2;
 /// Numbers a block becomes.
 const FREQUENCIES: usize = IN * IN;
-/// Kept channels multiplied between two visits of the sums: one frequency of them stays in the
+/// Kept words multiplied between two visits of the sums: one frequency of them stays in the
 /// first-level cache.
 const KEPT_CHUNK: usize = 128;
+/// Only bytes have levels, and they are not transformed.
+const NO_LEVELS: [[f32; 2]; simd::MOST_PER_WORD] = [[0.0; 2]; simd::MOST_PER_WORD];
 /// Fewest channels on both sides for which transforming pays.
 const MIN_CHANNELS: u32 = 16;
 
@@ -56,7 +60,7 @@ pub(super) fn fits(p: &Conv2dParams) -> bool {
         && p.c_in.min(p.c_out) >= MIN_CHANNELS
 }
 
-/// Transformed channels of one unit: frequency by frequency, channel by channel, block by block.
+/// Transformed channels of one unit: frequency by frequency, word by word, block by block.
 #[derive(Clone, Copy)]
 pub(super) struct Transformed {
     /// First element.
@@ -93,7 +97,7 @@ pub(super) struct Buffers<'a> {
 }
 
 impl<'a> Buffers<'a> {
-    /// And room for a chunk of transformed channels.
+    /// And room for a chunk of transformed words.
     fn new(cut: &Cut, buffer: &'a mut [f32]) -> (Self, Transformed) {
         let (pixels, rest) = buffer.split_at_mut(cut.lens[0]);
         let (rows, rest) = rest.split_at_mut(cut.lens[1]);
@@ -129,11 +133,11 @@ impl<'a> Unit<'a> {
         self.place.co_blocks.len() * self.cut.tile_rows
     }
 
-    /// Adds the products of the input channels `chunk`, which `input` begins with, to the sums of all
+    /// Adds the products of the words `chunk` of input channels, which `input` begins with, to the sums of all
     /// frequencies; copies them to `keep`.
     ///
     /// # Safety
-    /// The tile's instruction set is available, `input` holds the channels and `keep` has room for them.
+    /// The tile's instruction set is available, `input` holds the words and `keep` has room for them.
     unsafe fn multiply(
         &self,
         job: &Job,
@@ -143,7 +147,7 @@ impl<'a> Unit<'a> {
         sums: &mut [f32],
     ) {
         let (cut, tile) = (self.cut, job.tile);
-        let c_in = self.params.c_in as usize;
+        let words = tile.words(self.params.c_in as usize);
         let sum_step = cut.frequency_step(self.out_channels());
         let vectors = (self.place.rows.len() * self.place.columns.len()).div_ceil(tile.lanes);
         let mut bases = [0; MAX_VECTORS];
@@ -162,7 +166,7 @@ impl<'a> Unit<'a> {
                     *base = (vector + k.min(width - 1)) * tile.lanes;
                 }
                 for (slot, co_block) in self.place.co_blocks.clone().enumerate() {
-                    let w = ((f * cut.co_blocks + co_block) * c_in + chunk.start) * tile.rows;
+                    let w = ((f * cut.co_blocks + co_block) * words + chunk.start) * tile.rows;
                     let sum = f * sum_step + slot * tile.rows * cut.lane_step + vector * tile.lanes;
                     // The next frequency's lines of a channel, one a block.
                     let line = slot * LINE;
@@ -198,9 +202,11 @@ impl<'a> Unit<'a> {
 /// The conditions of [`super::PackedConv::run`]; `buffer` has the cut's elements for one part.
 pub(super) unsafe fn run_part(job: &Job, cut: &Cut, part: usize, buffer: &mut [f32]) {
     let (mut buffers, own) = Buffers::new(cut, buffer);
-    let c_in = job.params.c_in as usize;
+    let words = job.tile.words(job.params.c_in as usize);
     let Kept { at, room, made } = job.operands.kept;
-    let kept = room.min(c_in);
+    // A word that is not all of kept channels is everybody's own.
+    let [room, made] = [room, made].map(|channels| channels / job.tile.precision.per_word());
+    let kept = room.min(words);
     let found = made.min(kept);
     for index in cut.units_of(part) {
         let unit = Unit::new(job, cut, index);
@@ -214,8 +220,8 @@ pub(super) unsafe fn run_part(job: &Job, cut: &Cut, part: usize, buffer: &mut [f
                 let input = shared.without(chunk.start * cut.lane_step);
                 unit.multiply(job, chunk, input, None, buffers.sums);
             }
-            for (channels, keep) in [(found..kept, true), (kept..c_in, false)] {
-                for chunk in chunks(channels, cut.chunk) {
+            for (left, keep) in [(found..kept, true), (kept..words, false)] {
+                for chunk in chunks(left, cut.chunk) {
                     (job.tile.transform_input)(&unit, chunk.clone(), own, &mut buffers);
                     let keep = keep.then(|| shared.without(chunk.start * cut.lane_step));
                     unit.multiply(job, chunk, own, keep, buffers.sums);
@@ -227,11 +233,11 @@ pub(super) unsafe fn run_part(job: &Job, cut: &Cut, part: usize, buffer: &mut [f
     simd::settle();
 }
 
-/// Nearly equal chunks of at most so many channels.
-fn chunks(channels: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let count = channels.len().div_ceil(most);
+/// Nearly equal chunks of at most so many words.
+fn chunks(words: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = words.len().div_ceil(most);
     (0..count).map(move |k| {
-        let chunk = band(channels.len(), count, k);
-        channels.start + chunk.start..channels.start + chunk.end
+        let chunk = band(words.len(), count, k);
+        words.start + chunk.start..words.start + chunk.end
     })
 }

@@ -20,8 +20,10 @@ const L2_BYTES: usize = 640 << 10;
 /// Units are rectangles of blocks of y, split by output channels where there are many.
 #[derive(Debug)]
 pub(in crate::cpu::conv) struct Cut {
-    /// Input channels transformed into a part's buffers at a time.
+    /// Words of input channels transformed into a part's buffers at a time.
     pub chunk: usize,
+    /// Channels of a word.
+    per_word: usize,
     /// Blocks of output channels.
     pub co_blocks: usize,
     /// Output channels of a block.
@@ -36,6 +38,8 @@ pub(in crate::cpu::conv) struct Cut {
     pub lens: [usize; 4],
     /// Elements that vectors may reach beyond the last channel of a frequency.
     reach: usize,
+    /// Rows of blocks of a unit.
+    rows: usize,
     /// Blocks of y, down and across.
     blocks: [usize; 2],
     /// Bands of blocks, down and across.
@@ -63,7 +67,7 @@ impl Cut {
         let co_blocks = (params.c_out as usize).div_ceil(tile.rows);
         let splits = (co_blocks * tile.rows).div_ceil(MAX_OUT);
         let out = co_blocks.div_ceil(splits) * tile.rows;
-        let chunk = CHUNK.min(params.c_in as usize);
+        let chunk = tile.words(CHUNK.min(params.c_in as usize));
         let fits = L2_BYTES / (4 * FREQUENCIES * (chunk + out)) / tile.lanes * tile.lanes;
         let target = fits.clamp(tile.lanes, MOST_BLOCKS);
         let columns = evenly(blocks[1], target);
@@ -79,33 +83,42 @@ impl Cut {
         let (rows, columns) = (blocks[0].div_ceil(bands[0]), blocks[1].div_ceil(bands[1]));
         let units = others * splits * bands[0];
         let row_step = odd_lines(BLOCK_PIXELS * columns.next_multiple_of(tile.lanes) + LINE);
+        let per_word = tile.precision.per_word();
         let mut cut = Self {
             chunk,
+            per_word,
             co_blocks,
             tile_rows: tile.rows,
             row_step,
             lane_step: (rows * columns).next_multiple_of(tile.lanes),
             zero: [zero_frequencies(params, 0), zero_frequencies(params, 1)],
-            lens: [(BLOCK_PIXELS * rows + 2) * row_step, IN * row_step, 0, 0],
+            lens: [0, per_word * IN * row_step, 0, 0],
             reach: tile.lanes,
+            rows,
             blocks,
             bands,
             splits,
             units,
             parts: threads.min(units),
         };
+        cut.lens[0] = per_word * cut.pixel_rows() * row_step;
         (cut.lens[2], cut.lens[3]) = (cut.transformed_len(chunk), cut.transformed_len(out));
         cut
     }
 
-    /// Distance of the frequencies where so many channels lie together.
-    pub fn frequency_step(&self, channels: usize) -> usize {
-        channels * self.lane_step + self.reach
+    /// Rows of pixels that a unit of most rows needs of a channel of x.
+    pub fn pixel_rows(&self) -> usize {
+        BLOCK_PIXELS * self.rows + 2
     }
 
-    /// Elements of so many channels of a unit, all frequencies.
-    pub fn transformed_len(&self, channels: usize) -> usize {
-        FREQUENCIES * self.frequency_step(channels)
+    /// Distance of the frequencies where so many words, or sums, lie together.
+    pub fn frequency_step(&self, words: usize) -> usize {
+        words * self.lane_step + self.reach
+    }
+
+    /// Elements of so many words, or sums, of a unit, all frequencies.
+    pub fn transformed_len(&self, words: usize) -> usize {
+        FREQUENCIES * self.frequency_step(words)
     }
 
     /// What runs make of x's channels, unit by unit; `None` where several units read the same pixels.
@@ -119,9 +132,11 @@ impl Cut {
             self.blocks[1],
             self.bands[0],
             self.bands[1],
+            self.per_word,
         ];
-        let [fixed, one] = [0, 1].map(|channels| self.units * self.transformed_len(channels));
-        (self.splits == 1).then_some(Transform { kind, fixed, per_channel: one - fixed })
+        let [fixed, one] = [0, 1].map(|words| self.units * self.transformed_len(words));
+        let per_channel = (one - fixed).div_ceil(self.per_word);
+        (self.splits == 1).then_some(Transform { kind, fixed, per_channel })
     }
 
     /// Elements of a part's buffers.

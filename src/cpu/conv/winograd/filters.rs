@@ -1,14 +1,15 @@
-//! Winograd's filters: transformed and packed as frequency, block of output channels, input channel, channel of the
-//! block.
+//! Winograd's filters: transformed and packed as frequency, block of output channels, word of input channels,
+//! channel of the block.
 
 use super::super::tile::Tile;
-use super::{FREQUENCIES, IN};
+use super::{FREQUENCIES, IN, NO_LEVELS};
 use crate::cpu::pool::Pool;
+use crate::cpu::simd::{Factors, Lanes, MOST_PER_WORD};
 use crate::kernel::conv::Conv2dParams;
 
 /// Elements of packed weights.
 pub(in crate::cpu::conv) fn packed_len(tile: &Tile, params: &Conv2dParams) -> usize {
-    FREQUENCIES * params.c_in as usize * (params.c_out as usize).next_multiple_of(tile.rows)
+    FREQUENCIES * tile.words(params.c_in as usize) * (params.c_out as usize).next_multiple_of(tile.rows)
 }
 
 /// Packs weights (c_out, c_in, 3, 3), a block of output channels on each thread.
@@ -19,23 +20,32 @@ pub(in crate::cpu::conv) fn pack(
     pool: &Pool,
 ) -> Vec<f32> {
     let (c_in, len) = (params.c_in as usize, packed_len(tile, params));
+    let (words, per_word) = (tile.words(c_in), tile.precision.per_word());
     let mut packed: Vec<f32> = Vec::with_capacity(len);
     let to = Packed { start: packed.as_mut_ptr(), per_frequency: len / FREQUENCIES };
     let blocks = weights.chunks(9 * c_in * tile.rows);
     pool.run(blocks.len(), |block| {
         let filters = blocks.clone().nth(block).unwrap_or_default();
-        let (mut taps, mut numbers) = (Taps::default(), [[0.0; LANES]; IN]);
-        for i in 0..c_in {
-            for (o, filter) in filters.chunks_exact(9 * c_in).enumerate() {
-                let filter = &filter[9 * i..][..9];
-                taps.as_flattened_mut().iter_mut().zip(filter).for_each(|(tap, g)| tap[o] = f64::from(*g));
+        let (mut taps, mut numbers) = ([Taps::default(); MOST_PER_WORD], [[0.0; LANES]; IN]);
+        for word in 0..words {
+            for (i, taps) in taps.iter_mut().enumerate().take(per_word) {
+                let channel = word * per_word + i;
+                if channel == c_in {
+                    *taps = Taps::default();
+                    break;
+                }
+                for (o, filter) in filters.chunks_exact(9 * c_in).enumerate() {
+                    let filter = &filter[9 * channel..][..9];
+                    let taps = taps.as_flattened_mut();
+                    taps.iter_mut().zip(filter).for_each(|(tap, g)| tap[o] = f64::from(*g));
+                }
             }
             // SAFETY: a tile is chosen where its instruction set is available.
             unsafe { (tile.transform_filters)(&taps, &mut numbers) };
             for (k, numbers) in numbers.as_flattened().chunks_exact(ABREAST).enumerate() {
                 let f = k % IN * IN + k / IN;
                 // SAFETY: the elements lie in what was allocated, and no other block writes them.
-                unsafe { to.write(f, (block * c_in + i) * tile.rows, &numbers[..tile.rows]) };
+                unsafe { to.write(f, (block * words + word) * tile.rows, &numbers[..tile.rows]) };
             }
         }
     });
@@ -78,7 +88,7 @@ const LANES: usize = IN * ABREAST;
 /// Taps of filters: row, column, filter.
 pub(in crate::cpu::conv) type Taps = [[[f64; ABREAST]; 3]; 3];
 
-/// Their numbers: column, then row and filter.
+/// Words of their numbers: column, then row and filter.
 pub(in crate::cpu::conv) type Numbers = [[f32; LANES]; IN];
 
 /// What the rows of `G` are whole numbers over.
@@ -95,10 +105,34 @@ const SCALES: [[f64; LANES]; IN] = {
     scales
 };
 
-/// `G g Gt` of 3x3 filters: whole multiples of the taps, which f64 holds exactly unless they are far apart, and one
-/// product. Inlined into one copy per instruction set; its loops are over neighbours, so that they become vectors.
+/// Words of `G g Gt` of the 3x3 filters of a word's channels. Inlined into one copy per instruction set.
+///
+/// # Safety
+/// The instruction set of `F` is available.
 #[inline(always)]
-pub(in crate::cpu::conv) fn transform_filters(taps: &Taps, numbers: &mut Numbers) {
+pub(in crate::cpu::conv) unsafe fn transform_filters<F: Factors>(
+    taps: &[Taps; MOST_PER_WORD],
+    words: &mut Numbers,
+) {
+    let mut numbers = [[[0.0; LANES]; IN]; MOST_PER_WORD];
+    for (taps, numbers) in taps.iter().zip(&mut numbers).take(F::PRECISION.per_word()) {
+        transform(taps, numbers);
+    }
+    for (column, words) in words.iter_mut().enumerate() {
+        for lane in (0..LANES).step_by(F::Sums::N) {
+            // SAFETY: the caller's promise; whole vectors make up a column.
+            unsafe {
+                let load = |numbers: [[f32; LANES]; IN]| F::Sums::load(numbers[column][lane..].as_ptr());
+                F::join(numbers.map(load), NO_LEVELS).write(words[lane..].as_mut_ptr());
+            }
+        }
+    }
+}
+
+/// `G g Gt` of 3x3 filters: whole multiples of the taps, which f64 holds exactly unless they are far apart, and one
+/// product. Its loops are over neighbours, so that they become vectors.
+#[inline(always)]
+fn transform(taps: &Taps, numbers: &mut Numbers) {
     let mut columns = [[0.0; LANES]; 3];
     for (c, column) in columns.iter_mut().enumerate() {
         for o in 0..ABREAST {

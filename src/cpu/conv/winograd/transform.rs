@@ -4,50 +4,66 @@ use std::ops::Range;
 
 use super::super::gather::{gather, prefetch};
 use super::super::store::Channel;
-use super::{Buffers, Transformed, Unit, IN};
-use crate::cpu::simd::Lanes;
+use super::{Buffers, Transformed, Unit, IN, NO_LEVELS};
+use crate::cpu::simd::{Factors, Lanes, MOST_PER_WORD};
 use crate::kernel::conv::BLOCK_PIXELS;
 
-/// `Bt d B` of some input channels for all blocks of a unit, put to `to`. Inlined into one copy per
-/// instruction set.
+/// `Bt d B` of the input channels of some words for all blocks of a unit, put to `to`. Inlined into one copy
+/// per instruction set.
 ///
 /// # Safety
 /// The conditions of [`run_part`](super::run_part); the instruction set of `L` is available; `to` has
-/// room for the channels, and nobody else writes it.
+/// room for the words, and nobody else writes it.
 #[inline(always)]
-pub(in crate::cpu::conv) unsafe fn transform_input<L: Lanes>(
+pub(in crate::cpu::conv) unsafe fn transform_input<F: Factors>(
     unit: &Unit,
-    channels: Range<usize>,
+    words: Range<usize>,
     to: Transformed,
     buffers: &mut Buffers,
 ) {
-    let (cut, window) = (unit.cut, unit.window());
-    let step = cut.row_step;
-    for (slot, channel) in channels.enumerate() {
+    let (cut, window, x) = (unit.cut, unit.window(), unit.operands.x);
+    let (c_in, per_word) = (unit.params.c_in as usize, F::PRECISION.per_word());
+    let (columns, lanes, step) = (unit.place.columns.len(), F::Sums::N, cut.row_step);
+    let plane = cut.pixel_rows() * step;
+    for (slot, word) in words.enumerate() {
+        // What stands in for a channel that is not there meets weights of zero.
+        let channel = |i: usize| (word * per_word + i).min(c_in - 1);
         // SAFETY: the caller's promise; the window's rows and vectors lie inside the buffers.
         unsafe {
-            gather(unit.params, &window, channel..channel + 1, unit.operands.x, buffers.pixels);
-            if channel + 1 < unit.params.c_in as usize {
-                prefetch::<L>(unit.params, &window, channel + 1, unit.operands.x);
+            for i in 0..per_word {
+                let channel = channel(i);
+                gather(unit.params, &window, channel..channel + 1, x, &mut buffers.pixels[i * plane..]);
+                if channel + 1 < c_in {
+                    prefetch::<F::Sums>(unit.params, &window, channel + 1, x);
+                }
             }
             for row in 0..unit.place.rows.len() {
-                let pixels = buffers.pixels[row * BLOCK_PIXELS * step..].as_ptr();
                 let rows = buffers.rows.as_mut_ptr();
-                for x in (0..window.phase_width).step_by(L::N) {
-                    let d: [L; IN] = std::array::from_fn(|r| L::load(pixels.add(r * step + x)));
-                    for (i, v) in input_transform(d).into_iter().enumerate() {
-                        v.store(rows.add(i * step + x));
+                for k in 0..per_word {
+                    let pixels = buffers.pixels[k * plane + row * BLOCK_PIXELS * step..].as_ptr();
+                    let rows = rows.add(k * IN * step);
+                    for x in (0..window.phase_width).step_by(lanes) {
+                        let d: [F::Sums; IN] =
+                            std::array::from_fn(|r| F::Sums::load(pixels.add(r * step + x)));
+                        for (i, v) in input_transform(d).into_iter().enumerate() {
+                            v.store(rows.add(i * step + x));
+                        }
                     }
                 }
-                let columns = unit.place.columns.len();
                 let to_row = to.at.add(slot * cut.lane_step + row * columns);
                 for i in 0..IN {
-                    for column in (0..columns).step_by(L::N) {
-                        let from = rows.add(i * step + BLOCK_PIXELS * column);
-                        let [d0, d1, d2, d3] = L::load_by_four(from);
-                        let [d4, d5, _, _] = L::load_by_four(from.add(4));
-                        for (j, v) in input_transform([d0, d1, d2, d3, d4, d5]).into_iter().enumerate() {
-                            v.store(to_row.add((i * IN + j) * to.frequency_step + column));
+                    for column in (0..columns).step_by(lanes) {
+                        let mut numbers = [[F::Sums::splat(0.0); MOST_PER_WORD]; IN];
+                        for k in 0..per_word {
+                            let from = rows.add((k * IN + i) * step + BLOCK_PIXELS * column);
+                            let [d0, d1, d2, d3] = F::Sums::load_by_four(from);
+                            let [d4, d5, _, _] = F::Sums::load_by_four(from.add(4));
+                            let v = input_transform([d0, d1, d2, d3, d4, d5]);
+                            v.into_iter().zip(&mut numbers).for_each(|(v, numbers)| numbers[k] = v);
+                        }
+                        for (j, numbers) in numbers.into_iter().enumerate() {
+                            let to = to_row.add((i * IN + j) * to.frequency_step + column);
+                            F::join(numbers, NO_LEVELS).write(to);
                         }
                     }
                 }
