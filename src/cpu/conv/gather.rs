@@ -207,6 +207,46 @@ pub(super) unsafe fn gather(
     }
 }
 
+/// The pixels of a window that need no gathering: rows of x, and zeros around them.
+pub(super) struct InPlace {
+    /// Columns of the window that lie in x.
+    pub columns: Range<usize>,
+    /// The first of them in a row of x, and the first row of the image, in elements.
+    at: [usize; 2],
+    plane: usize,
+    width: usize,
+    first_row: isize,
+    height: isize,
+}
+
+impl InPlace {
+    /// `None` where x is read strided, enlarged or mirrored, or has fewer columns in the window than `least`.
+    pub fn new(params: &Conv2dParams, window: &Window, least: usize) -> Option<Self> {
+        let plain = params.stride[1] == 1 && params.upsample == 1 && params.pad_mode == PadMode::Zero as u32;
+        let axis = Axis::new(params, 1);
+        let columns = Columns::new(&axis, window).inside;
+        (plain && columns.len() >= least).then(|| Self {
+            at: [
+                (window.first_column + columns.start as isize) as usize,
+                window.image * params.x_batch_stride as usize,
+            ],
+            columns,
+            plane: params.x_plane(),
+            width: axis.stored,
+            first_row: window.first_row,
+            height: params.h_in as isize,
+        })
+    }
+
+    /// Where in x a row's columns begin; `None` where the row lies outside.
+    #[inline(always)]
+    pub fn row(&self, channel: usize, row: usize) -> Option<usize> {
+        let row = self.first_row + row as isize;
+        let inside = (0..self.height).contains(&row);
+        inside.then(|| self.at[1] + channel * self.plane + row as usize * self.width + self.at[0])
+    }
+}
+
 /// Asks for what [`gather`] will read of one channel.
 #[inline(always)]
 pub(super) fn prefetch<L: Lanes>(params: &Conv2dParams, window: &Window, channel: usize, x: *const f32) {

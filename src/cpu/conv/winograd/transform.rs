@@ -1,8 +1,9 @@
 //! Winograd's transforms: pixels to the numbers that are multiplied, and sums back to pixels.
 
+use std::iter::once;
 use std::ops::Range;
 
-use super::super::gather::{gather, prefetch};
+use super::super::gather::{gather, prefetch, InPlace};
 use super::super::store::Channel;
 use super::{Buffers, Transformed, Unit, IN, NO_LEVELS};
 use crate::cpu::simd::{Factors, Lanes, MOST_PER_WORD};
@@ -25,14 +26,25 @@ pub(in crate::cpu::conv) unsafe fn transform_input<F: Factors>(
     let (c_in, per_word) = (unit.params.c_in as usize, F::PRECISION.per_word());
     let (columns, lanes, step) = (unit.place.columns.len(), F::Sums::N, cut.row_step);
     let plane = cut.pixel_rows() * step;
+    let in_place = InPlace::new(unit.params, &window, lanes);
+    if let Some(lies) = &in_place {
+        // A row outside, and what is left and right of those inside.
+        buffers.pixels[..lies.columns.len()].fill(0.0);
+        for rows in buffers.rows.chunks_exact_mut(step) {
+            rows[..lies.columns.start].fill(0.0);
+            rows[lies.columns.end..window.phase_width].fill(0.0);
+        }
+    }
     for (slot, word) in words.enumerate() {
         // What stands in for a channel that is not there meets weights of zero.
         let channel = |i: usize| (word * per_word + i).min(c_in - 1);
-        // SAFETY: the caller's promise; the window's rows and vectors lie inside the buffers.
+        // SAFETY: the caller's promise; the window's rows and vectors lie inside the buffers, those of `in_place` in x.
         unsafe {
             for i in 0..per_word {
                 let channel = channel(i);
-                gather(unit.params, &window, channel..channel + 1, x, &mut buffers.pixels[i * plane..]);
+                if in_place.is_none() {
+                    gather(unit.params, &window, channel..channel + 1, x, &mut buffers.pixels[i * plane..]);
+                }
                 if channel + 1 < c_in {
                     prefetch::<F::Sums>(unit.params, &window, channel + 1, x);
                 }
@@ -40,13 +52,26 @@ pub(in crate::cpu::conv) unsafe fn transform_input<F: Factors>(
             for row in 0..unit.place.rows.len() {
                 let rows = buffers.rows.as_mut_ptr();
                 for k in 0..per_word {
-                    let pixels = buffers.pixels[k * plane + row * BLOCK_PIXELS * step..].as_ptr();
-                    let rows = rows.add(k * IN * step);
-                    for x in (0..window.phase_width).step_by(lanes) {
-                        let d: [F::Sums; IN] =
-                            std::array::from_fn(|r| F::Sums::load(pixels.add(r * step + x)));
-                        for (i, v) in input_transform(d).into_iter().enumerate() {
-                            v.store(rows.add(i * step + x));
+                    let (to, top) = (rows.add(k * IN * step), row * BLOCK_PIXELS);
+                    match &in_place {
+                        Some(lies) => {
+                            let zeros = buffers.pixels.as_ptr();
+                            let row = |r| lies.row(channel(k), top + r).map_or(zeros, |at| x.add(at));
+                            let (len, to) = (lies.columns.len(), to.add(lies.columns.start));
+                            let from = std::array::from_fn(row);
+                            transform_rows::<F::Sums>(
+                                from,
+                                (to, step),
+                                (0..len / lanes * lanes).step_by(lanes),
+                            );
+                            // The last vector overlaps those before.
+                            transform_rows::<F::Sums>(from, (to, step), once(len - lanes));
+                        }
+                        None => {
+                            let pixels = buffers.pixels[k * plane + top * step..].as_ptr();
+                            let from = std::array::from_fn(|r| pixels.add(r * step));
+                            let all = (0..window.phase_width).step_by(lanes);
+                            transform_rows::<F::Sums>(from, (to, step), all);
                         }
                     }
                 }
@@ -67,6 +92,27 @@ pub(in crate::cpu::conv) unsafe fn transform_input<F: Factors>(
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// `Bt d` of vectors of columns that begin at `columns` of six rows of pixels, to six rows a step apart.
+///
+/// # Safety
+/// The vectors lie inside the rows; the instruction set of `L` is available.
+#[inline(always)]
+unsafe fn transform_rows<L: Lanes>(
+    from: [*const f32; IN],
+    (to, step): (*mut f32, usize),
+    columns: impl Iterator<Item = usize>,
+) {
+    for column in columns {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let d = from.map(|row| L::load(row.add(column)));
+            for (i, v) in input_transform(d).into_iter().enumerate() {
+                v.store(to.add(i * step + column));
             }
         }
     }
