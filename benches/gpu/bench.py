@@ -10,6 +10,7 @@ are what docs/performance.md shows. Without a GPU it says why and ends. See READ
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -212,27 +213,42 @@ class GpuMemory(threading.Thread):
             self.most = max(self.most, (self.used() or 0) - self.before)
 
 
-def scene(swath, device, precision, model, sizes, folder, memory):
-    """A whole scene from JPEG 2000 products to a GeoTIFF."""
+def kernels_of_pixel(result, batch, side):
+    """Seconds that a profile's kernels take of each pixel that goes in."""
+    return sum(k["seconds"] for k in result["kernels"]) / (batch * side**2)
+
+
+def scene(swath, device, precision, model, sizes, folder, memory, of_pixel):
+    """A whole scene from JPEG 2000 products to a GeoTIFF; kernels take so many seconds of a pixel, where that is known."""
     words = ["--size", sizes.scene, "--dates", sizes.dates, "-o", folder / "demo", "--progress", "none"]
     products = run([swath, "demo", "--scenes-only", *words]).splitlines()
     watch = GpuMemory()
     watch.start()
     started = time.perf_counter()
     words = ["-m", model, "-o", folder / "out.tif", "--overwrite", "--progress", "none", "--memory", memory]
-    said = run([swath, "upscale", *products, *words, *setup(device, precision)])
+    words = [swath, "upscale", *products, *words, *setup(device, precision)]
+    said = run(words)
     seconds = time.perf_counter() - started
     watch.stop.set()
     watch.join()
-    return {
+    planned = run([*words, "--dry-run"])
+    tiles, side, overlap = map(int, re.search(r"^tiles +(\d+) of (\d+)x\d+ px, (\d+)", planned, re.M).groups())
+    result = {
         "pixels": sizes.scene**2,
         "dates": sizes.dates,
         "precision": precision,
         "seconds": seconds,
         "gpu_bytes": watch.most or None,
         "cores": os.cpu_count(),
+        "tiles": tiles,
+        "side": side,
+        "overlap": overlap,
+        "planned": planned.strip(),
         "said": said.strip(),
     }
+    if of_pixel is not None:
+        result["kernels"] = tiles * side**2 * of_pixel / seconds
+    return result
 
 
 def table(heads, rows):
@@ -270,8 +286,10 @@ def tables(result):
     if "scene" in result:
         s = result["scene"]
         gpu = f"{s['gpu_bytes'] / 2**30:.2f} GiB" if s["gpu_bytes"] else "–"
-        heads = ["pixels", "dates", "precision", "cores", "s", "GPU memory"]
-        parts.append(table(heads, [(s["pixels"], s["dates"], s["precision"], s["cores"], f"{s['seconds']:.1f}", gpu)]))
+        heads = ["pixels", "dates", "precision", "cores", "tiles", "s", "kernels run", "GPU memory"]
+        tiles = f"{s['tiles']} of {s['side']}², {s['overlap']} shared"
+        row = (s["pixels"], s["dates"], s["precision"], s["cores"], tiles, f"{s['seconds']:.1f}", share(s, "kernels"), gpu)
+        parts += [table(heads, [row]), f"```\n{s['planned']}\n\n{s['said']}\n```"]
     return "\n\n".join(parts)
 
 
@@ -314,7 +332,10 @@ def main():
             result["networks"] = network_rows(torch, profiles, None if args.model else model, sizes)
         if "scene" in args.sections:
             precision = args.precisions[-1]
-            result["scene"] = scene(args.swath, args.device, precision, model, sizes, folder, args.memory)
+            largest = sizes.inputs[-1]
+            known = profiles.get((precision, *largest))
+            of_pixel = kernels_of_pixel(known, *largest) if known else None
+            result["scene"] = scene(args.swath, args.device, precision, model, sizes, folder, args.memory, of_pixel)
     Path(args.out).write_text(json.dumps(result, indent=1))
     print(tables(result))
     for left_out in result["left_out"]:

@@ -4,6 +4,7 @@
 //! One session's copies run beside another's kernels: inputs go up on one stream, kernels run on the
 //! second, outputs come down on the third.
 
+use std::collections::BTreeSet;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -101,8 +102,14 @@ impl DriverStream {
 
     /// An error that came while the graph ran, from one of its kernels.
     fn failed(&self, error: DriverError) -> Error {
-        let (error, kernels) = (self.context.failed(error), self.job.launches.len());
-        Error::device(format!("{error}, in one of {kernels} kernels; {STEPS}=1 names it"))
+        let launches = &self.job.launches;
+        let entries: BTreeSet<_> = launches.iter().map(|(_, launch)| launch.entry).collect();
+        let entries = entries.into_iter().collect::<Vec<_>>().join(", ");
+        let error = self.context.failed(error);
+        Error::device(format!(
+            "{error}, in one of {} kernels; {STEPS}=1 tells which of {entries}",
+            launches.len()
+        ))
     }
 
     /// The same, one launch at a time.

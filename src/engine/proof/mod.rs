@@ -1,11 +1,13 @@
 //! A device's kernels on small cases, against the reference in double precision.
 
+mod case;
 mod cases;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use cases::{cases, Case};
+pub use case::Case;
+pub use cases::cases;
 
 use super::tolerance::{difference, rounding_steps, rounds, tolerance};
 use crate::error::{Error, Result};
