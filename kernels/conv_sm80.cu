@@ -1,18 +1,12 @@
 // Convolution on the matrix units: stride 1, dense, one group; bf16, f16 or tf32 operands, f32 sums.
 //
-// A block computes 8 rows of 32 pixels for a block of channels. It holds those pixels with their halo in
-// shared memory, 8 words of terms at a time, each converted once and read by all taps. A warp owns 8 columns:
-// for one column of taps it keeps the weights of all rows of taps in registers and walks down the rows of
-// pixels, each of which it loads once for all rows of y that look at it.
+// A block computes 8 rows of 32 pixels for a block of channels, a warp 8 columns of them. The block holds those pixels
+// with their halo in shared memory, 8 words of terms at a time, each converted once and read by all taps.
+#include "conv_taps.cuh"
 #include "epilogue.cuh"
-#include "tensor_core.cuh"
 
-#define ROWS 8
-#define COLUMNS 32
-#define WARPS 4
-#define THREADS_OF_BLOCK (WARPS * 32)
-// Words of terms that are staged at once: what one product takes.
-#define WORDS 8
+#define ROWS SIDE
+#define COLUMNS (WARPS * SIDE)
 
 template <class E, u32 TILES, u32 KERNEL> struct Halo {
     static constexpr u32 WIDTH = COLUMNS + KERNEL - 1, HEIGHT = ROWS + KERNEL - 1;
@@ -23,13 +17,11 @@ template <class E, u32 TILES, u32 KERNEL> struct Halo {
     static constexpr u32 CHANNELS = WORDS * E::WORD;
     static constexpr u32 SLOTS = (PIXELS + THREADS_OF_BLOCK - 1) / THREADS_OF_BLOCK;
     static constexpr u32 SLOTS_PER_STEP = (SLOTS + KERNEL - 1) / KERNEL;
-    // Words of weights of one step: a column of taps, all tiles of channels, a lane's four words together.
-    static constexpr u32 WEIGHTS = KERNEL * TILES * 32 * 4;
     // Sums of a tile of channels on their way to memory.
     static constexpr u32 SUMS_STRIDE = ROWS * COLUMNS + 8;
 
     u32 x[2][WORDS][STRIDE];
-    alignas(16) u32 w[2][WEIGHTS];
+    Taps<E, TILES, KERNEL> taps;
 };
 
 // One block's view of the call.
@@ -76,29 +68,12 @@ template <class E, u32 TILES, u32 KERNEL> struct Block {
 
     // Starts the copy of a step's weights.
     DEVICE_MEMBER void fetch(u32 step) {
-        for (u32 i = thread_x() * 4; i < H::WEIGHTS; i += THREADS_OF_BLOCK * 4) {
-            copy_16(&shared.w[step % 2][i], w + (u64)step * H::WEIGHTS + i);
-        }
+        shared.taps.fetch(w, step);
         copies_commit();
     }
 
-    // Adds the products of one column of taps.
-    DEVICE_MEMBER void multiply(u32 stage, u32 step, u32 column) {
-        const u32 lane = thread_x() % 32, warp = thread_x() / 32;
-        Left a[KERNEL][TILES];
-        UNROLL for (u32 k = 0; k < KERNEL; k++)
-            UNROLL for (u32 tile = 0; tile < TILES; tile++)
-                a[k][tile] = Left::from(&shared.w[step % 2][((k * TILES + tile) * 32 + lane) * 4]);
-        const u32* b = &shared.x[stage % 2][lane % 4][warp * 8 + lane / 4 + column];
-        UNROLL for (u32 row = 0; row < H::HEIGHT; row++) {
-            const u32 b0 = b[row * H::WIDTH], b1 = b[4 * H::STRIDE + row * H::WIDTH];
-            UNROLL for (u32 k = 0; k < KERNEL; k++)
-                UNROLL for (u32 tile = 0; tile < TILES; tile++)
-                    if (row >= k && row - k < ROWS) E::multiply(sums[tile][row - k], a[k][tile], b0, b1);
-        }
-    }
-
     DEVICE_MEMBER void run() {
+        const u32 lane = thread_x() % 32, warp = thread_x() / 32;
         const u32 stages = (p.c_in + H::CHANNELS - 1) / H::CHANNELS;
         fetch(0);
         UNROLL for (u32 slot = 0; slot < H::SLOTS; slot++) {
@@ -119,7 +94,7 @@ template <class E, u32 TILES, u32 KERNEL> struct Block {
                     const u32 slot = column * H::SLOTS_PER_STEP + i;
                     if (more && slot < H::SLOTS) load(stage + 1, slot, v[i]);
                 }
-                multiply(stage, step, column);
+                shared.taps.template multiply<H::WIDTH, 4 * H::STRIDE>(sums, step, &shared.x[stage % 2][lane % 4][warp * SIDE + lane / 4 + column]);
                 UNROLL for (u32 i = 0; i < H::SLOTS_PER_STEP; i++) {
                     const u32 slot = column * H::SLOTS_PER_STEP + i;
                     if (more && slot < H::SLOTS) store(stage + 1, slot, v[i]);
@@ -137,11 +112,7 @@ template <class E, u32 TILES, u32 KERNEL> struct Block {
         f32* staged = (f32*)shared.x;
         UNROLL for (u32 tile = 0; tile < TILES; tile++) {
             barrier();
-            UNROLL for (u32 row = 0; row < ROWS; row++)
-                UNROLL for (u32 i = 0; i < 4; i++) {
-                    const u32 channel = lane / 4 + i / 2 * 8, at = row * COLUMNS + warp * 8 + lane % 4 * 2 + i % 2;
-                    staged[channel * H::SUMS_STRIDE + at] = sums[tile][row].v[i];
-                }
+            put_sums<H::SUMS_STRIDE, COLUMNS>(staged + warp * SIDE, sums[tile]);
             barrier();
             for (u32 c = 0; c < 16; c++) {
                 const u32 channel = (block_y() * TILES + tile) * 16 + c;
@@ -157,14 +128,13 @@ template <class E, u32 TILES, u32 KERNEL> struct Block {
     }
 };
 
-// Grid: tiles of pixels, blocks of channels, images. `prepared` holds each block of channels as (stages, columns
-// of taps, rows of taps, tiles, lanes, four words).
+// Grid: tiles of pixels, blocks of channels, images. `prepared` holds the weights of each block of channels.
 template <class E, u32 TILES, u32 KERNEL> DEVICE void convolve(const Operands& o, const Conv2dParams& p) {
     __shared__ Halo<E, TILES, KERNEL> shared;
     const u32 x_plane = p.h_in / p.upsample * (p.w_in / p.upsample);
     const u32 steps = (p.c_in + shared.CHANNELS - 1) / shared.CHANNELS * KERNEL;
     const f32* x = o.x[CONV_X] + block_z() * p.x_batch_stride;
-    const u32* w = (const u32*)o.prepared + (u64)block_y() * steps * shared.WEIGHTS;
+    const u32* w = (const u32*)o.prepared + (u64)block_y() * steps * shared.taps.WEIGHTS;
     Block<E, TILES, KERNEL> block{shared, o, p, x, w, x_plane, {}, {}};
     block.places();
     block.run();
@@ -172,7 +142,7 @@ template <class E, u32 TILES, u32 KERNEL> DEVICE void convolve(const Operands& o
 }
 
 #define CONVOLUTION(name, element, tiles, kernel) \
-    ENTRY THREADS(THREADS_OF_BLOCK) name(Operands o, Conv2dParams p) { convolve<element, tiles, kernel>(o, p); }
+    ENTRY THREADS(THREADS_OF_BLOCK, 6 / tiles) name(Operands o, Conv2dParams p) { convolve<element, tiles, kernel>(o, p); }
 
 CONVOLUTION(conv2d_fwd_bf16f32__halo_1x1_32_sm80, Bf16, 2, 1)
 CONVOLUTION(conv2d_fwd_bf16f32__halo_1x1_64_sm80, Bf16, 4, 1)

@@ -5,7 +5,8 @@
 #define __global__ __attribute__((global))
 #define __device__ __attribute__((device))
 #define __shared__ __attribute__((shared))
-#define THREADS(n) __attribute__((launch_bounds(n)))
+// Threads of a block, and blocks of a multiprocessor that registers must leave room for.
+#define THREADS(...) __attribute__((launch_bounds(__VA_ARGS__)))
 #define DEVICE static __device__ inline __attribute__((always_inline))
 #define DEVICE_MEMBER __device__ inline __attribute__((always_inline))
 #define ENTRY extern "C" __global__ void

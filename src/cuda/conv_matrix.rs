@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// Rows and columns of y that a block computes.
 const PIXELS: [u32; 2] = [8, 32];
 /// Threads of a block.
-const THREADS: u32 = 128;
+pub(super) const THREADS: u32 = 128;
 /// Channels of y in a tile.
 const TILE: usize = 16;
 /// Words of terms that one product takes.
@@ -64,7 +64,7 @@ pub(super) fn plain(p: &Conv2dParams, side: u32) -> bool {
 }
 
 /// Whether a block of so many tiles takes the call; two tiles where four would mean more idle ones.
-fn fits(kernel: &Kernel, side: u32, tiles: u32) -> bool {
+pub(super) fn fits(kernel: &Kernel, side: u32, tiles: u32) -> bool {
     let Kernel::Conv2d(p) = kernel else { return false };
     plain(p, side) && p.c_out >= MIN_CHANNELS && (tiles == 4 || p.c_out.div_ceil(32) % 2 == 1)
 }
@@ -75,7 +75,7 @@ fn blocks_and_stages(p: &Conv2dParams, precision: Precision, tiles: usize) -> [u
     [(p.c_out as usize).div_ceil(TILE * tiles), (p.c_in as usize).div_ceil(channels)]
 }
 
-fn packed(kernel: &Kernel, precision: Precision, tiles: usize) -> Option<Packed> {
+pub(super) fn packed(kernel: &Kernel, precision: Precision, tiles: usize) -> Option<Packed> {
     let Kernel::Conv2d(p) = kernel else { return None };
     let taps = (p.kernel[0] * p.kernel[1]) as usize;
     let [blocks, stages] = blocks_and_stages(p, precision, tiles);
@@ -84,7 +84,7 @@ fn packed(kernel: &Kernel, precision: Precision, tiles: usize) -> Option<Packed>
 
 /// Weights as (blocks, stages, columns of taps, rows of taps, tiles, lanes, four words): what a lane
 /// hands to one product lies together.
-fn pack(kernel: &Kernel, weights: &[f32], precision: Precision, tiles: usize) -> Result<Vec<u8>> {
+pub(super) fn pack(kernel: &Kernel, weights: &[f32], precision: Precision, tiles: usize) -> Result<Vec<u8>> {
     let Kernel::Conv2d(p) = kernel else { return Err(mismatch(kernel)) };
     if weights.len() != p.weight_len() {
         return Err(Error::shape(format!("conv2d: {} weights, {} wanted", weights.len(), p.weight_len())));
@@ -121,8 +121,16 @@ fn pack(kernel: &Kernel, weights: &[f32], precision: Precision, tiles: usize) ->
 fn launch(kernel: &Kernel, o: &Operands, entry: &'static str, tiles: usize) -> Result<Vec<Launch>> {
     let Kernel::Conv2d(p) = kernel else { return Err(mismatch(kernel)) };
     check_positions(p)?;
-    let pixels = u64::from(p.h_out.div_ceil(PIXELS[0])) * u64::from(p.w_out.div_ceil(PIXELS[1]));
-    let blocks = (p.c_out as usize).div_ceil(TILE * tiles) as u64;
-    let grid = [pixels, blocks, p.batch.into()];
+    let grid = [blocks_of_pixels(p), blocks_of_channels(p, tiles), p.batch.into()];
     Ok(vec![Launch::new(entry, grid, [THREADS, 1, 1], &super::conv::by_role(p, o), p)?])
+}
+
+/// Blocks of an image of y.
+pub(super) fn blocks_of_pixels(p: &Conv2dParams) -> u64 {
+    u64::from(p.h_out.div_ceil(PIXELS[0])) * u64::from(p.w_out.div_ceil(PIXELS[1]))
+}
+
+/// Blocks of so many tiles of channels of y.
+pub(super) fn blocks_of_channels(p: &Conv2dParams, tiles: usize) -> u64 {
+    (p.c_out as usize).div_ceil(TILE * tiles) as u64
 }

@@ -3,7 +3,7 @@
 
 use super::launch::Launch;
 use super::stored::{bytes, meet, Stored};
-use super::{conv_warpgroup, layer_norm, matmul, matmul_warpgroup};
+use super::{conv_units, layer_norm, matmul, matmul_warpgroup};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
@@ -20,7 +20,7 @@ const STAGE: u64 = 2 * PAIR;
 enum Layout {
     /// Tokens, and terms of each (`kernels/units.cuh`).
     Tokens([u64; 2]),
-    /// Images, their channels, rows and columns, with a halo of a pixel (`kernels/conv_sm90a.cu`).
+    /// Images, their channels, rows and columns, with a halo of a pixel (`kernels/conv_units.cuh`).
     Images([u32; 4]),
 }
 
@@ -63,7 +63,7 @@ fn made(step: &Step) -> Option<Layout> {
         Kernel::Matmul(p) => Some(Layout::Tokens([p.m, p.n])),
         Kernel::LayerNorm(p) => Some(Layout::Tokens([p.rows, p.n])),
         Kernel::WindowAttention(p) => Some(Layout::Tokens([p.map_tokens() as u64, p.channels() as u64])),
-        Kernel::Conv2d(p) if conv_warpgroup::multiplies(step.choice.entry) => {
+        Kernel::Conv2d(p) if conv_units::multiplies(step.choice.entry) => {
             let dense = p.batch == 1 || p.y_batch_stride == u64::from(p.c_out) * p.y_plane() as u64;
             let whole = u64::from(p.c_out).is_multiple_of(PAIR);
             (dense && whole).then_some(Layout::Images([p.batch, p.c_out, p.h_out, p.w_out]))
@@ -94,9 +94,9 @@ fn taken(step: &Step) -> Option<Layout> {
             };
             whole.then_some(Layout::Tokens([p.m, p.k]))
         }
-        Kernel::Conv2d(p) if conv_warpgroup::multiplies(entry) => {
+        Kernel::Conv2d(p) if conv_units::multiplies(entry) => {
             let dense = p.batch == 1 || p.x_batch_stride == u64::from(p.c_in) * p.x_plane() as u64;
-            (dense && conv_warpgroup::keeps_pixels(p))
+            (dense && conv_units::keeps_pixels(p))
                 .then_some(Layout::Images([p.batch, p.c_in, p.h_in, p.w_in]))
         }
         _ => None,
@@ -116,7 +116,7 @@ fn has_room(step: &Step, address: impl Fn(Slot) -> u64) -> bool {
         }
         (Some(Layout::Images(_)), Kernel::Conv2d(p)) => {
             let next = Conv2dParams { c_in: p.c_out, ..*p };
-            conv_warpgroup::workspace(&Kernel::Conv2d(next)) <= step.kernel.y_span()
+            conv_units::workspace(&Kernel::Conv2d(next)) <= step.kernel.y_span()
         }
         _ => false,
     };

@@ -1,7 +1,9 @@
 //! What the workspace holds of the convolutions before: the next one over the same channels, as in a dense block,
 //! lays out those only that have come since, and a result that follows its operand in a slab is laid out at once.
 
-use super::conv_warpgroup::{halo, lay_result_out, lays_out, rest};
+use std::collections::BTreeSet;
+
+use super::conv_units::{halo, lay_result_out, lays_out, rest};
 use super::launch::{Launch, BYTES_OF_ELEMENT as ELEMENT};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::Kernel;
@@ -14,11 +16,14 @@ pub(super) struct Laid {
     /// Elements of the workspace.
     room: usize,
     held: Option<Held>,
+    /// Steps that lay x out, and nothing else, for themselves alone.
+    alone: BTreeSet<usize>,
 }
 
-/// Channels laid out by an entry: `p.c_in` from `x` on.
+/// Channels laid out by an entry: `p.c_in` from `x` on, the first of them in step `by`.
 #[derive(Debug)]
 struct Held {
+    by: usize,
     entry: &'static str,
     x: u64,
     p: Conv2dParams,
@@ -27,15 +32,16 @@ struct Held {
 impl Laid {
     /// Nothing in a workspace of so many elements.
     pub fn new(room: usize) -> Self {
-        Self { room, held: None }
+        Self { room, held: None, alone: BTreeSet::new() }
     }
 
-    /// Shortens the launches of the plan's next step, whose operands lie at addresses.
+    /// Shortens the launches of the plan's next step, which is number `at`, whose operands lie at addresses.
     ///
     /// # Errors
     /// As launching what is left.
     pub fn shorten(
         &mut self,
+        at: usize,
         step: &Step,
         launches: &mut Vec<Launch>,
         address: impl Fn(Slot) -> u64,
@@ -44,19 +50,23 @@ impl Laid {
             (Kernel::Conv2d(p), Some(first), Some(x)) if lays_out(first.entry) => {
                 let (entry, x) = (first.entry, address(*x));
                 let same = |h: &Held| h.entry == entry && h.x == x && same_pixels(&h.p, p);
-                let known = self.held.take().filter(same).map_or(0, |h| h.p.c_in);
+                let (known, by) = self.held.take().filter(same).map_or((0, at), |h| (h.p.c_in, h.by));
+                self.alone.remove(&by);
                 let rest = rest(first, known)?;
                 launches.splice(..1, rest);
                 let behind = x + u64::from(p.c_in) * p.x_plane() as u64 * ELEMENT;
                 let follows =
                     address(step.y) == behind && (p.batch == 1 || p.x_batch_stride == p.y_batch_stride);
-                let held = |c_in| Some(Held { entry, x, p: Conv2dParams { c_in, ..*p } });
+                let held = |c_in| Some(Held { by, entry, x, p: Conv2dParams { c_in, ..*p } });
                 let own = launches.last_mut().filter(|multiply| follows && multiply.operands().laid == 0);
                 if let Some(multiply) = own {
                     if lay_result_out(multiply, self.room)? {
                         self.held = held(p.c_in.saturating_add(p.c_out));
                         return Ok(());
                     }
+                }
+                if known == 0 && launches.last().is_some_and(|multiply| multiply.operands().laid == 0) {
+                    self.alone.insert(at);
                 }
                 self.held = held(p.c_in.max(known));
             }
@@ -65,6 +75,11 @@ impl Laid {
         }
         self.held = self.held.take().filter(|held| !held.written_by(&step.kernel, address(step.y)));
         Ok(())
+    }
+
+    /// Steps so far whose layout nobody else reads, and whose results are not laid out.
+    pub fn alone(&self) -> impl Iterator<Item = usize> + '_ {
+        self.alone.iter().copied()
     }
 }
 
@@ -140,17 +155,21 @@ mod tests {
         step(Kernel::Map(p), 200 * PLANE, y)
     }
 
-    /// Octets of both images that each step lays out.
-    fn octets(steps: &[Step], room: usize) -> Vec<u32> {
+    /// Octets of both images that each step lays out, and which steps do it for themselves alone.
+    fn laid(steps: &[Step], room: usize) -> (Vec<u32>, Vec<usize>) {
         let mut laid = Laid::new(room);
         let address = |slot: Slot| 4096 + slot.offset as u64 * ELEMENT;
-        let each = steps.iter().map(|step| {
+        let each = steps.iter().enumerate().map(|(at, step)| {
             let o = Operands { x: [address(step.operands[0]); 6], y: address(step.y), ..Operands::default() };
             let mut launches = (find(step.choice.entry).unwrap().launch)(&step.kernel, &o).unwrap();
-            laid.shorten(step, &mut launches, address).unwrap();
+            laid.shorten(at, step, &mut launches, address).unwrap();
             launches.iter().filter(|l| lays_out(l.entry)).map(|l| l.grid[2]).sum()
         });
-        each.collect()
+        (each.collect(), laid.alone().collect())
+    }
+
+    fn octets(steps: &[Step], room: usize) -> Vec<u32> {
+        laid(steps, room).0
     }
 
     #[test]
@@ -160,6 +179,17 @@ mod tests {
         assert_eq!(octets(&[conv(16), conv(32), conv(48), conv(48)], 0), [4, 4, 4, 0]);
         // Half of a stage is laid out again.
         assert_eq!(octets(&[conv(24), conv(40)], 1 << 20), [8, 8]);
+    }
+
+    #[test]
+    fn layouts_that_nobody_else_reads_are_known() {
+        let alone = |steps: &[Step], room| laid(steps, room).1;
+        assert_eq!(alone(&[conv(16), conv(32), copy(0), conv(16)], 0), [3]);
+        let other =
+            || step(Kernel::Conv2d(Conv2dParams::same([1, 16, 64, 16], 16, 3)), 200 * PLANE, 300 * PLANE);
+        assert_eq!(alone(&[conv(32), other(), conv(32), conv(32)], 0), [0, 1]);
+        // The first one's result is laid out beside its operand.
+        assert_eq!(alone(&[conv(32), other()], 1 << 20), [1]);
     }
 
     #[test]

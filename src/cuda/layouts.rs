@@ -1,5 +1,6 @@
 //! Results in the layouts that products read, made by whoever computes them: what launches then need not do.
 
+use super::conv_laid::reading_stored;
 use super::laid::Laid;
 use super::launch::Launch;
 use super::stored::Stored;
@@ -21,8 +22,13 @@ pub(super) fn shorten(
     let stored = Stored::new(steps, launches, &address)?;
     handed_on::hand_on(steps, launches, &stored, &address, workspace);
     let mut laid = Laid::new(room);
-    for (step, launches) in steps.iter().zip(&mut *launches) {
-        laid.shorten(step, launches, &address)?;
+    for (at, (step, launches)) in steps.iter().zip(&mut *launches).enumerate() {
+        laid.shorten(at, step, launches, &address)?;
+    }
+    for at in laid.alone() {
+        if let Some(alone) = launches[at].last().map(reading_stored).transpose()?.flatten() {
+            launches[at] = vec![alone];
+        }
     }
     let stored = Stored::new(steps, launches, &address)?;
     unread::leave_out(steps, launches, &stored);

@@ -43,7 +43,7 @@ macro_rules! modules {
 
 modules! {
     "sm72": "attention" "blur" "boxes" "conv" "conv_transpose" "layer_norm" "map" "matmul" "pool" "reduce" "resize" "roi_align" "samples" "select" "softmax";
-    "sm80": "attention" "conv" "conv_transpose" "conv_windows" "layer_norm" "matmul";
+    "sm80": "attention" "conv" "conv_laid" "conv_transpose" "conv_windows" "layer_norm" "matmul";
     "sm90a": "conv" "matmul";
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::conv_warpgroup::{arguments, lays_out, multiplies};
+use super::conv_units::{arguments, lays_out, multiplies};
 use super::launch::{Launch, BYTES_OF_ELEMENT};
 use super::{matmul, matmul_warpgroup};
 use crate::kernel::Kernel;
@@ -81,7 +81,7 @@ fn reads(step: &Step, launches: &[Launch], operand: usize, address: impl Fn(Slot
     if operand > 0 {
         return Ok(images(from, 1, 0, all));
     }
-    let read = read_of_x(step, launches, (from, p.c_in))?;
+    let read = read_of_x(launches, (from, p.c_in))?;
     Ok(read.map_or(Parts::new(), |(from, channels)| {
         images(from, p.batch, p.x_batch_stride, channels as usize * p.x_plane())
     }))
@@ -98,10 +98,10 @@ fn reads_x(step: &Step, launches: &[Launch]) -> bool {
 
 /// Where a convolution begins to read x where it was stored, and how many channels; all of them unless it reads the
 /// layout.
-fn read_of_x(step: &Step, launches: &[Launch], all: (u64, u32)) -> Result<Option<(u64, u32)>> {
+fn read_of_x(launches: &[Launch], all: (u64, u32)) -> Result<Option<(u64, u32)>> {
     match launches.iter().find(|launch| lays_out(launch.entry)) {
         Some(launch) => arguments(launch).map(|(o, p)| Some((o.x[0], p.c_in))),
-        None => Ok(Some(all).filter(|_| !multiplies(step.choice.entry))),
+        None => Ok(Some(all).filter(|_| !launches.iter().any(|launch| multiplies(launch.entry)))),
     }
 }
 

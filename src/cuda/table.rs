@@ -3,8 +3,8 @@
 use super::launch::{Launch, Operands};
 use super::modules::Set;
 use super::{
-    attention, blur, boxes, conv, conv_matrix, conv_transpose, conv_warpgroup, conv_windows, layer_norm, map,
-    matmul, matmul_warpgroup, pool, reduce, resize, roi_align, samples, select, softmax,
+    attention, blur, boxes, conv, conv_laid, conv_matrix, conv_transpose, conv_warpgroup, conv_windows,
+    layer_norm, map, matmul, matmul_warpgroup, pool, reduce, resize, roi_align, samples, select, softmax,
 };
 use crate::kernel::precision::Precision;
 use crate::kernel::registry::{self, Impl};
@@ -74,6 +74,14 @@ const ENTRIES: &[Entry] = &[
     conv_matrix::TF32_1X1_64,
     conv_matrix::TF32_3X3_32,
     conv_matrix::TF32_3X3_64,
+    conv_laid::BF16_1X1_32,
+    conv_laid::BF16_1X1_64,
+    conv_laid::BF16_3X3_32,
+    conv_laid::BF16_3X3_64,
+    conv_laid::F16_1X1_32,
+    conv_laid::F16_1X1_64,
+    conv_laid::F16_3X3_32,
+    conv_laid::F16_3X3_64,
     conv_warpgroup::BF16_1X1_64,
     conv_warpgroup::BF16_3X3_64,
     conv_warpgroup::BF16_3X3_32,

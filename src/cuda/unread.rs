@@ -65,12 +65,12 @@ mod tests {
     fn stored(steps: &[Step]) -> Vec<bool> {
         let mut laid = Laid::new(1 << 20);
         let address = |slot: Slot| 4096 + slot.offset as u64 * BYTES_OF_ELEMENT;
-        let each = steps.iter().map(|step| {
+        let each = steps.iter().enumerate().map(|(at, step)| {
             let mut x = [0; 6];
             x.iter_mut().zip(&step.operands).for_each(|(x, slot)| *x = address(*slot));
             let o = Operands { x, y: address(step.y), workspace: 1 << 40, ..Operands::default() };
             let mut launches = (find(step.choice.entry).unwrap().launch)(&step.kernel, &o).unwrap();
-            laid.shorten(step, &mut launches, address).unwrap();
+            laid.shorten(at, step, &mut launches, address).unwrap();
             launches
         });
         let mut launches: Vec<_> = each.collect();

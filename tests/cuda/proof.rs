@@ -47,6 +47,12 @@ pub static PROOF: LazyLock<Proof> = LazyLock::new(|| {
             }
             sizes.iter().for_each(|case| proof.add(case, *capability, precision));
         }
+        // A convolution on its own reads x as it is stored, but in full.
+        for case in sizes.iter().filter(|case| case.name.starts_with("units")) {
+            let machine = Machine::new(80);
+            let cuda = Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision).in_full();
+            proof.note(&machine, agrees(&cuda, case, precision));
+        }
     }
     for map in maps::all() {
         let machine = Machine::new(90);
@@ -98,8 +104,12 @@ pub fn agree(
     case: &Case,
     precision: Precision,
 ) -> Result<BTreeSet<&'static str>, String> {
-    let cuda = Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision);
-    match run(&cuda, precision, case, "").map_err(|e| e.to_string())? {
+    agrees(&Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision), case, precision)
+}
+
+/// The same for a device.
+fn agrees(cuda: &Cuda, case: &Case, precision: Precision) -> Result<BTreeSet<&'static str>, String> {
+    match run(cuda, precision, case, "").map_err(|e| e.to_string())? {
         None => Ok(BTreeSet::new()),
         Some(ran) if ran.worst.agrees() => Ok(ran.entries),
         Some(ran) => Err(format!("{:?} in {precision} by {:?}", ran.worst, ran.entries)),
@@ -143,13 +153,17 @@ fn every_entry_is_launched() {
 #[test]
 fn channels_are_laid_out_once() {
     let block = cases().unwrap().into_iter().find(|case| case.name == "dense block").unwrap();
-    let machine = Machine::new(90);
-    agree(&machine, &block, Precision::Bf16).unwrap();
-    let launched = machine.launched();
-    let octets = launched.iter().filter(|l| l.entry.contains("units")).map(|l| l.how.grid[2]).sum::<u32>();
-    // The first layer's input and result; the growth is laid out by the convolutions it comes from.
-    assert_eq!(octets, (16 + 32) / 8);
-    // And is stored by none of them, since nobody else reads it.
-    let unstored = launched.iter().filter(|l| l.entry.contains("wgmma") && l.operands().y == 0).count();
-    assert_eq!(unstored, 4);
+    // Of the first layer's input, which the other set reads as it is stored, and of its result; the growth is laid out
+    // by the convolutions it comes from.
+    for (capability, form, laid_out) in [(90, "wgmma", 16 + 32), (80, "laid", 32)] {
+        let machine = Machine::new(capability);
+        agree(&machine, &block, Precision::Bf16).unwrap();
+        let launched = machine.launched();
+        let octets =
+            launched.iter().filter(|l| l.entry.contains("units")).map(|l| l.how.grid[2]).sum::<u32>();
+        assert_eq!(octets, laid_out / 8, "{capability}");
+        // And is stored by none of them, since nobody else reads it.
+        let unstored = launched.iter().filter(|l| l.entry.contains(form) && l.operands().y == 0).count();
+        assert_eq!(unstored, 4, "{capability}");
+    }
 }

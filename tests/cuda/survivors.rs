@@ -68,11 +68,11 @@ pub const SURVIVORS: &[Survivor] = &[
         why: "terms beyond the last have zero weights: without the test a pixel of an earlier term is multiplied by zero",
     },
     Survivor {
-        file: "conv_sm80.cu",
-        line: "for (u32 i = thread_x() * 4; i < H::WEIGHTS; i += THREADS_OF_BLOCK * 4) {",
+        file: "conv_laid_sm80.cu",
+        line: "for (u32 stage = 0; stage < stages; stage++) {",
         kind: SiteKind::Bounds,
-        mutants: 30,
-        why: "every thread copies in the first round; only 1x1 for 32 channels has fewer weights, and there it is missed",
+        mutants: 8,
+        why: "the loop is entered, since x has a channel",
     },
     Survivor {
         file: "conv_sm80.cu",
@@ -101,6 +101,13 @@ pub const SURVIVORS: &[Survivor] = &[
         kind: SiteKind::Bounds,
         mutants: 4,
         why: "a block for 64 channels has one unit, and the grid no more blocks than there are units",
+    },
+    Survivor {
+        file: "conv_taps.cuh",
+        line: "if (first + THREADS_OF_BLOCK * 4 > WEIGHTS && i >= WEIGHTS) break;",
+        kind: SiteKind::Bounds,
+        mutants: 3,
+        why: "before the first step the next one's weights are copied as well, to where they go next",
     },
     Survivor {
         file: "matmul.cu",
