@@ -1,6 +1,7 @@
 //! Addresses a kernel works on, shared by the threads that run its parts.
 
 use super::conv::Kept;
+use super::handed_on::AsWords;
 
 /// Most operands of any kernel.
 pub(super) const MAX_OPERANDS: usize = 6;
@@ -18,6 +19,8 @@ pub(super) struct Args {
     pub y: *mut f32,
     /// What calls on the same first operand share.
     pub kept: Kept,
+    /// Which tensors are words; the kernel says so beforehand.
+    pub as_words: AsWords,
 }
 
 // SAFETY: parts of a kernel write disjoint elements; callers keep everybody else away.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use super::args::{Args, MAX_OPERANDS};
 use super::conv::Kept;
 use super::execute::{self, Prepared};
+use super::handed_on::AsWords;
 use super::pool::Pool;
 use crate::plan::{Packing, Plan, Region, Step};
 use crate::tensor::TensorStore;
@@ -162,6 +163,7 @@ impl<'p> Constants<'p> {
             x: [std::ptr::null(); MAX_OPERANDS],
             y: y.as_mut_ptr().wrapping_add(step.y.offset),
             kept: Kept::NONE,
+            as_words: AsWords::default(),
         };
         for (operand, constant) in step.constants() {
             args.x[operand] = self.value(constant).as_ptr().wrapping_add(step.operands[operand].offset);

@@ -3,6 +3,7 @@
 use super::args::Args;
 use super::pool::Pool;
 use super::simd::gelu;
+use super::transpose;
 use crate::kernel::map::{MapOp, MapParams, MAX_INPUTS};
 use crate::Result;
 
@@ -27,6 +28,10 @@ struct Run {
 /// # Safety
 /// As [`Args`] says.
 pub(super) unsafe fn run(p: &MapParams, args: &Args, pool: &Pool) -> Result<()> {
+    if let Some(axis) = transpose::axis(p) {
+        // SAFETY: the caller's promise.
+        return unsafe { transpose::run(p, axis, args, pool) };
+    }
     let op = p.map_op()?;
     let inner_axis = (p.rank as usize).saturating_sub(1);
     let inner = p.dims[inner_axis] as usize;

@@ -8,6 +8,7 @@ pub mod conv;
 mod conv_transpose;
 mod effort;
 mod execute;
+mod handed_on;
 pub mod isa;
 mod load;
 mod map;
@@ -24,5 +25,6 @@ mod scales;
 mod select;
 mod session;
 mod simd;
+mod transpose;
 
 pub use session::Cpu;

@@ -22,6 +22,9 @@ pub(super) struct Scales<'a> {
 }
 
 impl<'a> Scales<'a> {
+    /// Of no bytes.
+    pub const NONE: Self = Self { inverse: &[], zero: &[], offset: &[], factor: &[] };
+
     /// Elements for so many channels of x and outputs.
     pub fn len(channels: usize, outputs: usize) -> usize {
         2 * (channels + outputs)

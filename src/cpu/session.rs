@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::args::{Args, MAX_OPERANDS};
 use super::conv::Kept;
 use super::execute;
+use super::handed_on::{hand_on, AsWords};
 use super::load::{Constants, Held, Ready};
 use super::pool::Pool;
 use crate::kernel::precision::Precision;
@@ -50,7 +51,8 @@ impl Cpu {
     }
 
     fn session(&self, plan: Arc<Plan>, weights: Weights) -> Result<Box<dyn Session>> {
-        let shared = Shared { plan, weights, pool: self.pool.clone() };
+        let as_words = hand_on(&plan.steps);
+        let shared = Shared { plan, weights, as_words, pool: self.pool.clone() };
         Ok(Box::new(CpuSession::new(Arc::new(shared))?))
     }
 }
@@ -90,6 +92,8 @@ impl Device for Cpu {
 struct Shared {
     plan: Arc<Plan>,
     weights: Weights,
+    /// Of each step.
+    as_words: Vec<AsWords>,
     pool: Arc<Pool>,
 }
 
@@ -145,9 +149,11 @@ impl CpuSession {
         start.wrapping_add(slot.offset)
     }
 
-    /// Runs all steps; `before` is called with each step and its first operand, `done` after each.
+    /// Runs all steps, which hand on words where they may if `words`; `before` is called with each step and its first
+    /// operand, `done` after each.
     fn steps(
         &mut self,
+        words: bool,
         mut before: impl FnMut(&Plan, &Step, *const f32),
         mut done: impl FnMut(),
     ) -> Result<()> {
@@ -163,8 +169,12 @@ impl CpuSession {
                 room: kept.room,
                 made: kept.made,
             });
-            let mut args =
-                Args { x: [std::ptr::null(); MAX_OPERANDS], y: self.address(step.y, &ready), kept };
+            let mut args = Args {
+                x: [std::ptr::null(); MAX_OPERANDS],
+                y: self.address(step.y, &ready),
+                kept,
+                as_words: if words { shared.as_words[index] } else { AsWords::default() },
+            };
             for (x, slot) in args.x.iter_mut().zip(&step.operands) {
                 *x = self.address(*slot, &ready);
             }
@@ -196,7 +206,7 @@ impl Session for CpuSession {
     }
 
     fn run(&mut self) -> Result<()> {
-        self.steps(|_, _, _| (), || ())
+        self.steps(true, |_, _, _| (), || ())
     }
 
     fn watch(&mut self, seen: &mut dyn FnMut(&Plan, &Step, &[f32])) -> Result<()> {
@@ -208,14 +218,15 @@ impl Session for CpuSession {
                 seen(plan, step, unsafe { std::slice::from_raw_parts(x, span) });
             }
         };
-        self.steps(show, || ())
+        // What is handed on is shown as numbers.
+        self.steps(false, show, || ())
     }
 
     fn time_steps(&mut self) -> Result<Vec<f64>> {
         let mut took = Vec::with_capacity(self.shared.plan.steps.len());
         let mut before = Instant::now();
         let unseen = |_: &Plan, _: &Step, _| ();
-        self.steps(unseen, || {
+        self.steps(true, unseen, || {
             let now = Instant::now();
             took.push((now - before).as_secs_f64());
             before = now;

@@ -6,7 +6,7 @@
 //! of k, however the work is divided.
 //!
 //! Factors are 32-bit words of one or more neighbours in k (`simd::Factors`). Where a word is not
-//! just a number of x, a block of x is rounded once for all of its panels.
+//! just a number of x, a block of x is rounded once for all of its panels, unless x is handed on as words.
 
 #[cfg(test)]
 mod tests;
@@ -157,7 +157,7 @@ impl Job<'_> {
     /// # Safety
     /// As [`PackedMatmul::run`].
     unsafe fn round(&self, block: usize, words: &mut [f32]) {
-        let Some(round) = self.packed.tile.round else { return };
+        let Some(round) = self.packed.tile.round.filter(|_| !self.args.as_words.x) else { return };
         let (k, (first, rows)) = (self.packed.k, self.rows(block));
         for (row, words) in words.chunks_exact_mut(self.cut.x_stride).take(rows).enumerate() {
             // SAFETY: the caller's promise; a row's words fit into the stride.
@@ -178,18 +178,21 @@ impl Job<'_> {
         let weights = self.packed.panels[panel * k * tile.columns..].as_ptr();
         // SAFETY: the caller's promise; places are within x or its words, the panel, y and its like.
         unsafe {
-            let x = if tile.round.is_some() { words } else { args.x[0].add(first * k) };
+            let (x, x_stride) = match tile.round {
+                Some(_) if !args.as_words.x => (words, self.cut.x_stride),
+                _ => (args.x[0].add(first * k), k),
+            };
             let mut done = 0;
             while done < k {
                 let terms = CHUNK.min(k - done);
                 for row in (0..rows).step_by(ROWS) {
                     let tile_rows = ROWS.min(rows - row);
-                    let x = x.add(row * self.cut.x_stride + done);
+                    let x = x.add(row * x_stride + done);
                     let w = weights.add(done * tile.columns);
                     // A tile that is finished at once shares its place with the others.
                     let sums = if terms == k { sums } else { sums.add(row * tile.columns) };
                     let function = tile.functions[tile_rows - 1];
-                    function(x, self.cut.x_stride, w, sums, tile.columns, terms, done == 0);
+                    function(x, x_stride, w, sums, tile.columns, terms, done == 0);
                     if done + terms < k {
                         continue;
                     }
@@ -197,8 +200,9 @@ impl Job<'_> {
                     (tile.finish)(&Finish {
                         sums,
                         sum_stride: tile.columns,
-                        y: args.y.add(at),
+                        y: if args.as_words.y { args.y.add(tile.words(at)) } else { args.y.add(at) },
                         stride: n,
+                        as_words: args.as_words.y,
                         rows: tile_rows,
                         columns: tile.columns.min(n - column),
                         act: self.act,
@@ -221,7 +225,7 @@ struct Cut {
     parts: usize,
     /// Elements of a unit's sums.
     sums_len: usize,
-    /// Distance of the rows that tiles read.
+    /// Distance of the rows of a block's words.
     x_stride: usize,
     /// Elements of a block's words.
     words_len: usize,
@@ -232,17 +236,14 @@ impl Cut {
         let panels = (p.n as usize).div_ceil(tile.columns);
         let units = (p.m as usize).div_ceil(BLOCK) * panels;
         let k = p.k as usize;
-        let (x_stride, words_len) = match tile.round {
-            None => (k, 0),
-            Some(_) => (odd_lines(tile.words(k)), BLOCK * odd_lines(tile.words(k))),
-        };
+        let x_stride = if tile.round.is_some() { odd_lines(tile.words(k)) } else { 0 };
         Self {
             panels,
             units,
             parts: threads.max(1).min(units),
             sums_len: BLOCK * tile.columns,
             x_stride,
-            words_len,
+            words_len: BLOCK * x_stride,
         }
     }
 

@@ -5,6 +5,7 @@ use half::bf16;
 use super::PackedMatmul;
 use crate::cpu::args::{Args, MAX_OPERANDS};
 use crate::cpu::conv::Kept;
+use crate::cpu::handed_on::AsWords;
 use crate::cpu::isa::Isa;
 use crate::cpu::pool::Pool;
 use crate::cpu::scales::{weigh, Scales};
@@ -14,19 +15,31 @@ use crate::kernel::precision::Precision;
 
 /// The result on one thread; that on two and three must be the same bits.
 fn run(precision: Precision, p: &MatmulParams, operands: [&[f32]; 4], levels: Option<&Levels>) -> Vec<f32> {
+    run_as(AsWords::default(), precision, p, operands, levels)
+}
+
+fn run_as(
+    as_words: AsWords,
+    precision: Precision,
+    p: &MatmulParams,
+    operands: [&[f32]; 4],
+    levels: Option<&Levels>,
+) -> Vec<f32> {
     let packed = PackedMatmul::new(precision, p, operands[1], levels).unwrap();
     assert_eq!(packed.panels.len() + packed.scales.len(), PackedMatmul::len(precision, p).unwrap());
     let once = |threads| {
         let mut y = vec![f32::NAN; (p.m * p.n) as usize];
         let mut scratch = vec![f32::NAN; PackedMatmul::scratch_len(precision, p, threads).unwrap()];
-        let mut args = Args { x: [std::ptr::null(); MAX_OPERANDS], y: y.as_mut_ptr(), kept: Kept::NONE };
+        let mut args =
+            Args { x: [std::ptr::null(); MAX_OPERANDS], y: y.as_mut_ptr(), kept: Kept::NONE, as_words };
         args.x[..4].copy_from_slice(&operands.map(|operand| operand.as_ptr()));
         // SAFETY: the tensors have the spans of the parameters and are separate.
         unsafe { packed.run(p, &args, &mut scratch, &Pool::new(threads).unwrap()).unwrap() };
         y
     };
     let first = once(1);
-    assert!((2..=3).all(|threads| once(threads) == first), "{precision} {p:?}");
+    let bits = |y: Vec<f32>| y.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    assert!((2..=3).all(|threads| bits(once(threads)) == bits(first.clone())), "{precision} {p:?}");
     first
 }
 
@@ -57,6 +70,28 @@ fn numbers_that_bf16_holds_are_multiplied_exactly_in_every_precision() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn words_that_are_handed_on_are_those_of_the_numbers() {
+    if !Isa::current().unwrap().multiplies(Precision::Bf16) {
+        return;
+    }
+    let words = |numbers: &[f32]| -> Vec<f32> {
+        numbers.chunks(2).map(|pair| f32::from_bits(Precision::Bf16.word(pair))).collect()
+    };
+    for (m, n, k) in [(7, 70, 34), (97, 130, 1030)] {
+        let (x, w, bias) = (numbers(m * k, 1), numbers(n * k, 2), numbers(n, 3));
+        let [rows, columns, terms] = [m, n, k].map(|v| v as u64);
+        let act = MatmulActivation::Gelu as u64;
+        let p = MatmulParams { m: rows, n: columns, k: terms, has_bias: 1, act, residual: 0 };
+        let y = run(Precision::Bf16, &p, [&x, &w, &bias, &[]], None);
+        let as_words = AsWords { x: true, y: true };
+        let found = run_as(as_words, Precision::Bf16, &p, [&words(&x), &w, &bias, &[]], None);
+        let bits = |words: &[f32]| words.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&found[..m * n / 2]), bits(&words(&y)), "{m}x{n}x{k}");
+        assert!(found[m * n / 2..].iter().all(|v| v.is_nan()), "{m}x{n}x{k}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cpu::isa::Isa;
 use crate::cpu::scales::Scales;
-use crate::cpu::simd::{self, gelu, Factors, Lanes};
+use crate::cpu::simd::{self, gelu, gelu_for_rounding, Factors, Lanes};
 use crate::kernel::matmul::MatmulActivation;
 use crate::kernel::precision::Precision;
 use crate::{Error, Result};
@@ -35,10 +35,13 @@ pub(super) struct Tile {
 
 /// The sums of some rows and columns of y, to be stored.
 pub(super) struct Finish {
-    pub sums: *const f32,
+    pub sums: *mut f32,
     pub sum_stride: usize,
     pub y: *mut f32,
+    /// Numbers of a row of y and of the residual.
     pub stride: usize,
+    /// Whether y is stored as words of the factors, which rows are whole ones of.
+    pub as_words: bool,
     pub rows: usize,
     pub columns: usize,
     pub act: MatmulActivation,
@@ -96,29 +99,37 @@ pub(in crate::cpu) unsafe fn accumulate<F: Factors, const R: usize, const V: usi
 /// All that `job` addresses is there; the instruction set is.
 #[inline(always)]
 unsafe fn finish<F: Factors>(job: &Finish) {
-    let (lanes, bytes) = (F::Sums::N, F::PRECISION == Precision::Int8);
+    let lanes = F::Sums::N;
     let whole = job.columns - job.columns % lanes;
     for row in 0..job.rows {
         // SAFETY: the caller's promise; an element of the residual is read before y is written there.
         unsafe {
+            let sums = job.sums.add(row * job.sum_stride);
+            let to = if job.as_words { sums } else { job.y.add(row * job.stride) };
             for i in (0..whole).step_by(lanes) {
-                finish_at::<F::Sums>(job, row, i, bytes);
+                finish_at::<F::Sums>(job, row, i, F::PRECISION).store(to.add(i));
             }
             for i in whole..job.columns {
-                finish_at::<f32>(job, row, i, bytes);
+                finish_at::<f32>(job, row, i, F::PRECISION).store(to.add(i));
+            }
+            if job.as_words {
+                let y = job.y.add(row * job.stride / F::PRECISION.per_word());
+                F::round(sums, y, job.columns, &Scales::NONE);
             }
         }
     }
 }
 
+/// Elements `i..i + L::N` of a row of y.
+///
 /// # Safety
 /// As [`finish`].
 #[inline(always)]
-unsafe fn finish_at<L: Lanes>(job: &Finish, row: usize, i: usize, bytes: bool) {
+unsafe fn finish_at<L: Lanes>(job: &Finish, row: usize, i: usize, precision: Precision) -> L {
     // SAFETY: the caller's promise.
     unsafe {
         let mut v = L::load(job.sums.add(row * job.sum_stride + i));
-        if bytes {
+        if precision == Precision::Int8 {
             let [offset, factor] = job.scales.map(|scales| L::load(scales.add(i)));
             v = v.dequantise(offset, factor);
         }
@@ -128,19 +139,19 @@ unsafe fn finish_at<L: Lanes>(job: &Finish, row: usize, i: usize, bytes: bool) {
         v = match job.act {
             MatmulActivation::None => v,
             MatmulActivation::Relu => v.if_below(L::splat(0.0), L::splat(0.0), v),
-            MatmulActivation::Gelu => gelu(v),
+            MatmulActivation::Gelu if precision == Precision::F32 => gelu(v),
+            MatmulActivation::Gelu => gelu_for_rounding(v),
         };
         if let Some(residual) = job.residual {
             v = v.add(L::load(residual.add(row * job.stride + i)));
         }
-        v.store(job.y.add(row * job.stride + i));
+        v
     }
 }
 
-/// The tile of an instruction set: its factors, the vectors of a row of a tile, how x
-/// becomes words, target features.
+/// The tile of an instruction set: its factors, the vectors of a row of a tile, target features.
 macro_rules! tile {
-    ($name:ident, $isa:expr, $factors:ty, $vectors:literal, $round:expr $(, $feature:literal)?) => {
+    ($name:ident, $isa:expr, $factors:ty, $vectors:literal $(, $feature:literal)?) => {
         const $name: Tile = {
             $(#[target_feature(enable = $feature)])?
             unsafe fn rows<const R: usize>(
@@ -154,30 +165,38 @@ macro_rules! tile {
                 // SAFETY: the caller's promise.
                 unsafe { finish::<$factors>(job) }
             }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn round(from: *const f32, to: *mut f32, n: usize, scales: &Scales) {
+                // SAFETY: the caller's promise.
+                unsafe { <$factors as Factors>::round(from, to, n, scales) }
+            }
             Tile {
                 isa: $isa,
                 precision: <$factors as Factors>::PRECISION,
                 columns: $vectors * <<$factors as Factors>::Sums as Lanes>::N,
                 functions: [rows::<1>, rows::<2>, rows::<3>, rows::<4>, rows::<5>, rows::<6>],
                 finish: store,
-                round: $round,
+                round: match <$factors as Factors>::PRECISION {
+                    Precision::F32 => None,
+                    _ => Some(round),
+                },
             }
         };
     };
 }
 
 #[cfg(target_arch = "x86_64")]
-tile!(AVX512_BYTES, Isa::Avx512, simd::Bytes, 4, Some(simd::byte_fours), "avx512f,avx512bw,avx512vnni");
+tile!(AVX512_BYTES, Isa::Avx512, simd::Bytes, 4, "avx512f,avx512bw,avx512vnni");
 #[cfg(target_arch = "x86_64")]
-tile!(AVX512_BF16, Isa::Avx512, simd::Bf16Pairs, 4, Some(simd::bf16_pairs), "avx512f,avx512bw,avx512bf16");
+tile!(AVX512_BF16, Isa::Avx512, simd::Bf16Pairs, 4, "avx512f,avx512bw,avx512bf16");
 #[cfg(target_arch = "x86_64")]
-tile!(AVX512, Isa::Avx512, simd::Avx512, 4, None, "avx512f");
+tile!(AVX512, Isa::Avx512, simd::Avx512, 4, "avx512f");
 #[cfg(target_arch = "x86_64")]
-tile!(AVX2, Isa::Avx2, simd::Avx2, 2, None, "avx2,fma");
+tile!(AVX2, Isa::Avx2, simd::Avx2, 2, "avx2,fma");
 #[cfg(target_arch = "aarch64")]
-tile!(NEON, Isa::Neon, simd::Neon, 4, None);
-tile!(PORTABLE, Isa::Portable, simd::Portable, 2, None);
-tile!(PORTABLE_BYTES, Isa::Portable, simd::PortableBytes, 2, Some(simd::portable_byte_fours));
+tile!(NEON, Isa::Neon, simd::Neon, 4);
+tile!(PORTABLE, Isa::Portable, simd::Portable, 2);
+tile!(PORTABLE_BYTES, Isa::Portable, simd::PortableBytes, 2);
 
 #[cfg(target_arch = "x86_64")]
 const TILES: &[Tile] = &[AVX512_BYTES, AVX512_BF16, AVX512, AVX2, PORTABLE, PORTABLE_BYTES];

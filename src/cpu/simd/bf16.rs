@@ -39,36 +39,30 @@ impl Factors for Bf16Pairs {
         unsafe { _mm512_storeu_si512(to.cast(), std::mem::transmute::<__m512bh, __m512i>(self.0)) }
     }
     #[inline(always)]
+    unsafe fn round(from: *const f32, to: *mut f32, n: usize, _: &Scales) {
+        let whole = n - n % 32;
+        // SAFETY: the trait's promise; masked lanes are not touched.
+        unsafe {
+            for i in (0..whole).step_by(32) {
+                let low = _mm512_loadu_ps(from.add(i));
+                let high = _mm512_loadu_ps(from.add(i + 16));
+                let pairs = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                _mm512_storeu_si512(to.add(i / 2).cast(), pairs);
+            }
+            let rest = n - whole;
+            if rest > 0 {
+                let lanes = (1u64 << rest) - 1;
+                let low = _mm512_maskz_loadu_ps(lanes as u16, from.wrapping_add(whole));
+                let high = _mm512_maskz_loadu_ps((lanes >> 16) as u16, from.wrapping_add(whole + 16));
+                let pairs = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                let words = (1u32 << rest.div_ceil(2)) - 1;
+                _mm512_mask_storeu_epi32(to.add(whole / 2).cast(), words as u16, pairs);
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn add_products(self, weights: Self, sums: Avx512) -> Avx512 {
         // SAFETY: the trait's promise.
         unsafe { Avx512(_mm512_dpbf16_ps(sums.0, self.0, weights.0)) }
-    }
-}
-
-/// Rounds `n` numbers to words of two neighbours, the last filled up with zero.
-///
-/// # Safety
-/// `from` is readable for `n` elements, `to` writable for half as many, rounded up; the machine has
-/// AVX512-BF16.
-#[target_feature(enable = "avx512f,avx512bf16,avx512bw")]
-pub(in crate::cpu) unsafe fn bf16_pairs(from: *const f32, to: *mut f32, n: usize, _: &Scales) {
-    let whole = n - n % 32;
-    // SAFETY: the caller's promise; masked lanes are not touched.
-    unsafe {
-        for i in (0..whole).step_by(32) {
-            let low = _mm512_loadu_ps(from.add(i));
-            let high = _mm512_loadu_ps(from.add(i + 16));
-            let pairs = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
-            _mm512_storeu_si512(to.add(i / 2).cast(), pairs);
-        }
-        let rest = n - whole;
-        if rest > 0 {
-            let lanes = (1u64 << rest) - 1;
-            let low = _mm512_maskz_loadu_ps(lanes as u16, from.wrapping_add(whole));
-            let high = _mm512_maskz_loadu_ps((lanes >> 16) as u16, from.wrapping_add(whole + 16));
-            let pairs = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
-            let words = (1u32 << rest.div_ceil(2)) - 1;
-            _mm512_mask_storeu_epi32(to.add(whole / 2).cast(), words as u16, pairs);
-        }
     }
 }

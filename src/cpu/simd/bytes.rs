@@ -62,38 +62,32 @@ impl Factors for Bytes {
         unsafe { _mm512_storeu_si512(to.cast(), self.0) }
     }
     #[inline(always)]
+    unsafe fn round(from: *const f32, to: *mut f32, n: usize, scales: &Scales) {
+        let (inverse, zero) = (scales.inverse.as_ptr(), scales.zero.as_ptr());
+        // SAFETY: the trait's promise, for as many channels of scales; masked lanes are not touched.
+        unsafe {
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            for i in (0..n).step_by(64) {
+                let left = n - i;
+                let lanes = if left < 64 { (1u64 << left) - 1 } else { u64::MAX };
+                let at = |from: *const f32, k: usize| {
+                    _mm512_maskz_loadu_ps((lanes >> (16 * k)) as u16, from.wrapping_add(i + 16 * k))
+                };
+                let read = |from: *const f32| [at(from, 0), at(from, 1), at(from, 2), at(from, 3)];
+                let [a, b, c, d] = read(from);
+                let bytes = quantise([Avx512(a), Avx512(b), Avx512(c), Avx512(d)], read(inverse), read(zero));
+                let words = (1u32 << left.div_ceil(4).min(16)) - 1;
+                let bytes = _mm512_permutexvar_epi32(order, bytes);
+                _mm512_mask_storeu_epi32(to.wrapping_add(i / 4).cast(), words as u16, bytes);
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn add_products(self, weights: Self, sums: Avx512) -> Avx512 {
         // SAFETY: the trait's promise.
         unsafe {
             let sums = _mm512_castps_si512(sums.0);
             Avx512(_mm512_castsi512_ps(_mm512_dpbusd_epi32(sums, self.0, weights.0)))
-        }
-    }
-}
-
-/// Makes `n` numbers words of four bytes, the last filled up with any.
-///
-/// # Safety
-/// `from` is readable for `n` elements, `to` writable for a quarter as many, rounded up; `scales` has as many
-/// channels; the machine has AVX-512 BW.
-#[target_feature(enable = "avx512f,avx512bw")]
-pub(in crate::cpu) unsafe fn byte_fours(from: *const f32, to: *mut f32, n: usize, scales: &Scales) {
-    let (inverse, zero) = (scales.inverse.as_ptr(), scales.zero.as_ptr());
-    // SAFETY: the caller's promise; masked lanes are not touched.
-    unsafe {
-        let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-        for i in (0..n).step_by(64) {
-            let left = n - i;
-            let lanes = if left < 64 { (1u64 << left) - 1 } else { u64::MAX };
-            let at = |from: *const f32, k: usize| {
-                _mm512_maskz_loadu_ps((lanes >> (16 * k)) as u16, from.wrapping_add(i + 16 * k))
-            };
-            let read = |from: *const f32| [at(from, 0), at(from, 1), at(from, 2), at(from, 3)];
-            let [a, b, c, d] = read(from);
-            let bytes = quantise([Avx512(a), Avx512(b), Avx512(c), Avx512(d)], read(inverse), read(zero));
-            let words = (1u32 << left.div_ceil(4).min(16)) - 1;
-            let bytes = _mm512_permutexvar_epi32(order, bytes);
-            _mm512_mask_storeu_epi32(to.wrapping_add(i / 4).cast(), words as u16, bytes);
         }
     }
 }

@@ -11,6 +11,7 @@ mod avx512;
 mod bf16;
 #[cfg(target_arch = "x86_64")]
 mod bytes;
+mod curves;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -20,13 +21,15 @@ pub(super) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) use avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
-pub(super) use bf16::{bf16_pairs, Bf16Pairs};
+pub(super) use bf16::Bf16Pairs;
 #[cfg(target_arch = "x86_64")]
-pub(super) use bytes::{byte_fours, Bytes};
+pub(super) use bytes::Bytes;
+pub(super) use curves::{exp, gelu, gelu_for_rounding};
 #[cfg(target_arch = "aarch64")]
 pub(super) use neon::Neon;
-pub(super) use portable::{portable_byte_fours, Portable, PortableBytes};
+pub(super) use portable::{Portable, PortableBytes};
 
+use super::scales::Scales;
 use crate::kernel::precision::Precision;
 
 /// Most lanes a vector has.
@@ -143,6 +146,9 @@ pub(super) trait Factors: Copy {
     unsafe fn join(numbers: [Self::Sums; MOST_PER_WORD], levels: [[f32; 2]; MOST_PER_WORD]) -> Self;
     /// Writes a word per lane.
     unsafe fn write(self, to: *mut f32);
+    /// Makes words of `n` numbers, as many as are neighbours in a word, the last filled up with any where they are
+    /// bytes, on the levels of `scales`, else with zeros. `to` may be `from`.
+    unsafe fn round(from: *const f32, to: *mut f32, n: usize, scales: &Scales);
     /// sums + the products of the numbers of words of x and of `weights`. Sums of bytes are the bits of i32.
     unsafe fn add_products(self, weights: Self, sums: Self::Sums) -> Self::Sums;
 }
@@ -168,6 +174,19 @@ impl<L: Lanes> Factors for L {
     unsafe fn write(self, to: *mut f32) {
         // SAFETY: the trait's promise.
         unsafe { self.store(to) }
+    }
+    #[inline(always)]
+    unsafe fn round(from: *const f32, to: *mut f32, n: usize, _: &Scales) {
+        let whole = n - n % L::N;
+        // SAFETY: the trait's promise.
+        unsafe {
+            for i in (0..whole).step_by(L::N) {
+                L::load(from.add(i)).store(to.add(i));
+            }
+            for i in whole..n {
+                *to.add(i) = *from.add(i);
+            }
+        }
     }
     #[inline(always)]
     unsafe fn add_products(self, weights: L, sums: L) -> L {
@@ -270,93 +289,6 @@ pub(super) fn settle() {
     }
 }
 
-/// c[0] + c[1]·x + c[2]·x² + …
-#[inline(always)]
-unsafe fn polynomial<L: Lanes, const N: usize>(x: L, c: [f32; N]) -> L {
-    // SAFETY: the caller's instruction set.
-    unsafe {
-        let mut sum = L::splat(c[N - 1]);
-        for &c in c[..N - 1].iter().rev() {
-            sum = sum.fma(x, L::splat(c));
-        }
-        sum
-    }
-}
-
-/// e to its power; below -87 as at -87, above 88 as at 88. Error about two units in the last place.
-///
-/// # Safety
-/// The instruction set of `L` is available.
-#[inline(always)]
-pub(super) unsafe fn exp<L: Lanes>(x: L) -> L {
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    // A least-squares fit of relative error on ±0.35.
-    const C: [f32; 7] = [1.0, 1.0, 0.499_999_9, 0.166_664_11, 0.041_668_29, 0.008_375_645, 0.001_383_579_8];
-    // SAFETY: the caller's instruction set.
-    unsafe {
-        // A NaN is the second operand, so that it stays one.
-        let x = L::splat(88.0).min(L::splat(-87.0).max(x));
-        let whole = x.mul(L::splat(std::f32::consts::LOG2_E)).round();
-        let rest = whole.fma(L::splat(-LN2_HIGH), x);
-        let rest = whole.fma(L::splat(-LN2_LOW), rest);
-        polynomial(rest, C).mul(whole.exp2_whole())
-    }
-}
-
-/// The error function, to about two units in the last place of one.
-///
-/// # Safety
-/// The instruction set of `L` is available.
-#[inline(always)]
-pub(super) unsafe fn erf<L: Lanes>(x: L) -> L {
-    // erf(x)/x by x² below one; ln(1 - erf(x)) by x from there to four. Both least-squares fits.
-    const NEAR: [f32; 8] = [
-        std::f32::consts::FRAC_2_SQRT_PI,
-        -0.376_126_38,
-        0.112_837_83,
-        -0.026_865_445,
-        0.005_221_075,
-        -0.000_848_471_1,
-        0.000_112_705_44,
-        -9.680_136e-6,
-    ];
-    const FAR: [f32; 9] = [
-        0.000_178_124_17,
-        -1.129_527_3,
-        -0.633_332_85,
-        -0.108_278_48,
-        0.025_101_762,
-        -0.004_153_776_4,
-        0.000_426_505_43,
-        -1.926_274_1e-5,
-        -1.697_454_8e-7,
-    ];
-    // SAFETY: the caller's instruction set.
-    unsafe {
-        let zero = L::splat(0.0);
-        let size = x.max(zero.sub(x));
-        let near = x.mul(polynomial(x.mul(x), NEAR));
-        let tail = exp(polynomial(L::splat(4.0).min(size), FAR));
-        let far = L::splat(1.0).sub(tail);
-        let far = x.if_below(zero, zero.sub(far), far);
-        size.if_below(L::splat(1.0), near, far)
-    }
-}
-
-/// x·Φ(x), the Gaussian error linear unit by the error function.
-///
-/// # Safety
-/// The instruction set of `L` is available.
-#[inline(always)]
-pub(super) unsafe fn gelu<L: Lanes>(x: L) -> L {
-    // SAFETY: the caller's instruction set.
-    unsafe {
-        let erf = erf(x.mul(L::splat(std::f32::consts::FRAC_1_SQRT_2)));
-        x.mul(L::splat(0.5)).mul(L::splat(1.0).add(erf))
-    }
-}
-
 /// Defines a function that runs a generic body with the lanes of the instruction set given first.
 macro_rules! per_isa {
     ($(#[$doc:meta])* $vis:vis unsafe fn $name:ident = $body:ident($($arg:ident: $ty:ty),* $(,)?)) => {
@@ -399,21 +331,6 @@ mod tests {
     use crate::cpu::isa::Isa;
 
     #[inline(always)]
-    unsafe fn curves<L: Lanes>(x: &[f32], out: [&mut [f32]; 2]) {
-        let [exps, erfs] = out;
-        for i in (0..x.len()).step_by(L::N) {
-            // SAFETY: the test's slices are multiples of any number of lanes.
-            unsafe {
-                let v = L::load(x[i..].as_ptr());
-                exp(v).store(exps[i..].as_mut_ptr());
-                erf(v).store(erfs[i..].as_mut_ptr());
-            }
-        }
-    }
-
-    per_isa!(unsafe fn run_curves = curves(x: &[f32], out: [&mut [f32]; 2]));
-
-    #[inline(always)]
     unsafe fn square<L: Lanes>(from: &[f32], to: &mut [f32]) {
         // SAFETY: the test's slices hold 16 rows of 20 elements.
         unsafe { L::transpose(from.as_ptr(), 20, to.as_mut_ptr(), 20) };
@@ -432,21 +349,6 @@ mod tests {
                 for (row, column) in (0..n).flat_map(|row| (0..n).map(move |column| (row, column))) {
                     assert_eq!(to[column * 20 + row], from[row * 20 + column], "{isa:?} {row} {column}");
                 }
-            }
-        }
-    }
-
-    #[test]
-    fn curves_are_close_on_every_instruction_set() {
-        let x: Vec<f32> = (-4000..4000).map(|i| i as f32 / 400.0).collect();
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-            let (mut exps, mut erfs) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-            // SAFETY: the instruction set is there, the slices are of one length.
-            unsafe { run_curves(isa, &x, [&mut exps, &mut erfs]) };
-            for (i, &x) in x.iter().enumerate() {
-                let (e, f) = (f64::from(x).exp(), libm::erf(f64::from(x)));
-                assert!((f64::from(exps[i]) / e - 1.0).abs() < 3e-7, "{isa:?} exp {x}: {}", exps[i]);
-                assert!((f64::from(erfs[i]) - f).abs() < 2e-7, "{isa:?} erf {x}: {}", erfs[i]);
             }
         }
     }

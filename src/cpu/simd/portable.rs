@@ -106,28 +106,23 @@ impl Factors for PortableBytes {
         unsafe { to.cast::<[[u8; 4]; 4]>().write(self.0) }
     }
     #[inline(always)]
+    unsafe fn round(from: *const f32, to: *mut f32, n: usize, scales: &Scales) {
+        for i in 0..n.div_ceil(4) {
+            let word: [u8; 4] = std::array::from_fn(|k| match 4 * i + k {
+                // SAFETY: the trait's promise, for as many channels of scales.
+                at if at < n => byte(unsafe { *from.add(at) }, scales.inverse[at], scales.zero[at]),
+                _ => 0,
+            });
+            // SAFETY: as above.
+            unsafe { to.add(i).cast::<[u8; 4]>().write(word) };
+        }
+    }
+    #[inline(always)]
     unsafe fn add_products(self, weights: Self, sums: Portable) -> Portable {
         let product = |(x, w): (&u8, &u8)| i32::from(*x) * i32::from(w.cast_signed());
         Portable(std::array::from_fn(|lane| {
             let products: i32 = self.0[lane].iter().zip(&weights.0[lane]).map(product).sum();
             f32::from_bits(sums.0[lane].to_bits().wrapping_add(products.cast_unsigned()))
         }))
-    }
-}
-
-/// Makes `n` numbers words of four bytes, the last filled up with zeros.
-///
-/// # Safety
-/// `from` is readable for `n` elements, `to` writable for a quarter as many, rounded up; `scales` has as many
-/// channels.
-pub(in crate::cpu) unsafe fn portable_byte_fours(from: *const f32, to: *mut f32, n: usize, scales: &Scales) {
-    for i in 0..n.div_ceil(4) {
-        let word: [u8; 4] = std::array::from_fn(|k| match 4 * i + k {
-            // SAFETY: the caller's promise.
-            at if at < n => byte(unsafe { *from.add(at) }, scales.inverse[at], scales.zero[at]),
-            _ => 0,
-        });
-        // SAFETY: as above.
-        unsafe { to.add(i).cast::<[u8; 4]>().write(word) };
     }
 }
