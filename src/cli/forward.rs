@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<()> {
         let message = format!("{} at place {odd} of {shape}; networks take numbers", session.input()[odd]);
         return Err(Error::format(message).in_file(&args.input));
     }
-    session.compute()?;
+    session.compute_last()?;
     let (ran, arrays) = (session.plan().precisions(), results(&session)?);
     npy::write_npz(&args.output, &arrays)?;
     let names: Vec<String> = arrays.iter().map(|(name, array)| format!("{name} {}", array.shape)).collect();

@@ -1,5 +1,6 @@
-//! What steps read of a plan's constants, held from load on or made when a step runs: each is read when first
-//! needed, computed by load steps, packed, and dropped after its last reader.
+//! What steps read of a plan's constants, held from load on or made when a step runs: each is read when needed,
+//! computed by load steps, packed, and dropped: after its last reader, or where steps are prepared as they run, after
+//! each, so that no more than one step's is there however often it is read.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,7 +22,7 @@ pub(super) struct Held {
 
 impl Held {
     pub fn new(plan: &Plan, weights: &dyn TensorStore, pool: &Pool) -> Result<Self> {
-        let mut constants = Constants::new(plan, weights, pool);
+        let mut constants = Constants::new(plan, weights, pool, false);
         let prepared = plan.steps.iter().map(|step| constants.prepare(step)).collect::<Result<_>>()?;
         Ok(Self { constants: constants.kept(), prepared })
     }
@@ -61,6 +62,8 @@ pub(super) struct Constants<'p> {
     readers: Vec<usize>,
     /// Whether runs read it.
     keep: Vec<bool>,
+    /// Whether all but that is dropped after each step.
+    lean: bool,
     /// What is packed already and read again.
     packed: HashMap<Packing, Prepared>,
     /// How many steps are still to read each.
@@ -68,7 +71,7 @@ pub(super) struct Constants<'p> {
 }
 
 impl<'p> Constants<'p> {
-    pub fn new(plan: &'p Plan, weights: &'p dyn TensorStore, pool: &'p Pool) -> Self {
+    pub fn new(plan: &'p Plan, weights: &'p dyn TensorStore, pool: &'p Pool, lean: bool) -> Self {
         let n = plan.constants.len();
         let mut this = Self {
             plan,
@@ -77,6 +80,7 @@ impl<'p> Constants<'p> {
             values: vec![None; n],
             readers: vec![0; n],
             keep: vec![false; n],
+            lean,
             packed: HashMap::new(),
             steps: HashMap::new(),
         };
@@ -116,7 +120,9 @@ impl<'p> Constants<'p> {
         };
         let left = self.steps.entry(packing).or_default();
         *left = left.saturating_sub(1);
-        if *left > 0 {
+        if self.lean {
+            (0..self.values.len()).for_each(|k| self.drop_unless_kept(k));
+        } else if *left > 0 {
             self.packed.insert(packing, prepared.clone());
         }
         Ok(prepared)
@@ -175,8 +181,13 @@ impl<'p> Constants<'p> {
 
     fn release(&mut self, constant: usize) {
         self.readers[constant] = self.readers[constant].saturating_sub(1);
-        if self.readers[constant] == 0 && !self.keep[constant] {
-            self.values[constant] = None;
+        if self.readers[constant] == 0 {
+            self.drop_unless_kept(constant);
+        }
+    }
+
+    fn drop_unless_kept(&mut self, constant: usize) {
+        if !self.keep[constant] && self.values[constant].take().is_some() {
             if let Some(name) = &self.plan.constants[constant].name {
                 self.weights.let_go(name);
             }

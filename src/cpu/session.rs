@@ -109,7 +109,9 @@ impl Shared {
     fn ready(&self) -> Ready<'_> {
         match &self.weights {
             Weights::Held(held) => Ready::Held(held),
-            Weights::Store(store) => Ready::Made(Constants::new(&self.plan, store.as_ref(), &self.pool)),
+            Weights::Store(store) => {
+                Ready::Made(Constants::new(&self.plan, store.as_ref(), &self.pool, true))
+            }
         }
     }
 }
@@ -150,12 +152,12 @@ impl CpuSession {
     }
 
     /// Runs all steps, which hand on words where they may if `words`; `before` is called with each step and its first
-    /// operand, `done` after each.
+    /// operand, `done` after each with the inputs.
     fn steps(
         &mut self,
         words: bool,
         mut before: impl FnMut(&Plan, &Step, *const f32),
-        mut done: impl FnMut(),
+        mut done: impl FnMut(&mut [Arena]),
     ) -> Result<()> {
         if cfg!(debug_assertions) {
             self.arena.as_mut_slice().fill(f32::NAN);
@@ -185,7 +187,7 @@ impl CpuSession {
             // coincide; the session is borrowed exclusively.
             unsafe { execute::run(&step.kernel, &prepared, &args, scratch, &shared.pool) }
                 .map_err(|e| e.while_doing(&step.label))?;
-            done();
+            done(&mut self.inputs);
         }
         Ok(())
     }
@@ -206,7 +208,33 @@ impl Session for CpuSession {
     }
 
     fn run(&mut self) -> Result<()> {
-        self.steps(true, |_, _, _| (), || ())
+        self.steps(true, |_, _, _| (), |_| ())
+    }
+
+    fn run_last(&mut self) -> Result<()> {
+        let plan = &self.shared.plan;
+        // By step, last first: where the first element lies that a later step reads of each input.
+        let mut read_from: Vec<usize> = plan.inputs.iter().map(|port| port.shape.numel()).collect();
+        let mut after = Vec::with_capacity(plan.steps.len());
+        for step in plan.steps.iter().rev() {
+            after.push(read_from.clone());
+            for slot in &step.operands {
+                if let Region::Input(k) = slot.region {
+                    read_from[k] = read_from[k].min(slot.offset);
+                }
+            }
+        }
+        let mut gone = vec![0; plan.inputs.len()];
+        let types: Vec<DType> = plan.inputs.iter().map(|port| port.dtype).collect();
+        let let_go = |inputs: &mut [Arena]| {
+            for (k, first) in after.pop().unwrap_or_default().into_iter().enumerate() {
+                if first > gone[k] {
+                    inputs[k].let_go(first * types[k].size());
+                    gone[k] = first;
+                }
+            }
+        };
+        self.steps(true, |_, _, _| (), let_go)
     }
 
     fn watch(&mut self, seen: &mut dyn FnMut(&Plan, &Step, &[f32])) -> Result<()> {
@@ -219,14 +247,14 @@ impl Session for CpuSession {
             }
         };
         // What is handed on is shown as numbers.
-        self.steps(false, show, || ())
+        self.steps(false, show, |_| ())
     }
 
     fn time_steps(&mut self) -> Result<Vec<f64>> {
         let mut took = Vec::with_capacity(self.shared.plan.steps.len());
         let mut before = Instant::now();
         let unseen = |_: &Plan, _: &Step, _| ();
-        self.steps(true, unseen, || {
+        self.steps(true, unseen, |_| {
             let now = Instant::now();
             took.push((now - before).as_secs_f64());
             before = now;

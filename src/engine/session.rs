@@ -200,6 +200,16 @@ impl Session {
         self.wait()
     }
 
+    /// As [`Session::compute`], for the last time: the input's memory is given back on the way where the device can,
+    /// and is void.
+    ///
+    /// # Errors
+    /// `Device` when the device fails.
+    pub fn compute_last(&mut self) -> Result<()> {
+        self.inner.run_last()?;
+        self.wait()
+    }
+
     /// Starts a run; the input must not be touched before [`Session::wait`].
     ///
     /// # Errors

@@ -97,6 +97,18 @@ impl Arena {
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
     }
 
+    /// Gives the first bytes' memory back to the system, where it can be, until it is touched again; the elements are
+    /// void, but numbers.
+    #[cfg_attr(not(target_os = "linux"), allow(unused_variables))]
+    pub fn let_go(&mut self, bytes: usize) {
+        #[cfg(target_os = "linux")]
+        if self.len * std::mem::size_of::<f32>() >= 2 * HUGE {
+            let size = bytes.min(self.len * std::mem::size_of::<f32>()) / HUGE * HUGE;
+            // SAFETY: whole pages of our own block, which starts at one; they read as zeros from now on.
+            unsafe { libc::madvise(self.start.as_ptr().cast(), size, libc::MADV_DONTNEED) };
+        }
+    }
+
     /// All elements.
     ///
     /// # Safety

@@ -140,6 +140,15 @@ pub trait Session: Send {
     /// `Device` when the device fails.
     fn run(&mut self) -> Result<()>;
 
+    /// Starts a run after which the session is only asked for outputs: where the device can, inputs give their memory
+    /// back once no step reads them any more, and are void.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    fn run_last(&mut self) -> Result<()> {
+        self.run()
+    }
+
     /// Waits for the run to end. Devices that compute in `run` have nothing to wait for.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ pub use precisions::Precisions;
 pub use transform::Transform;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::kernel::Kernel;
 use crate::tensor::{DType, Shape, TensorStore};
@@ -183,27 +183,12 @@ impl Plan {
         self.memory_with(packed.into_iter().map(|p| p.len).sum())
     }
 
-    /// Bytes needed where a packed parameter is made from the checkpoint's tensors for the first step that reads it
-    /// and dropped after the last; those tensors, at most, included.
+    /// Bytes needed where a packed parameter is made from the checkpoint's tensors for each step that reads it and
+    /// dropped after it; those tensors, at most, included.
     pub fn lean_memory(&self) -> Memory {
-        let mut packed: HashMap<Packing, [usize; 2]> = HashMap::new();
-        for (at, step) in self.steps.iter().enumerate() {
-            if let Some(packing) = step.packing() {
-                packed.entry(packing).or_insert([at; 2])[1] = at;
-            }
-        }
-        let mut tensors: HashMap<usize, [usize; 2]> = HashMap::new();
-        for (packing, &[first, _]) in &packed {
-            let span = tensors.entry(packing.constant).or_insert([first; 2]);
-            *span = [span[0].min(first), span[1].max(first)];
-        }
-        let packed = packed.iter().map(|(packing, span)| (packing.len, *span));
-        let tensors = tensors.iter().map(|(constant, span)| (self.made_of(*constant), *span));
-        let mut taken = vec![0; self.steps.len()];
-        for (len, [first, last]) in packed.chain(tensors) {
-            taken[first..=last].iter_mut().for_each(|sum| *sum += len);
-        }
-        self.memory_with(taken.into_iter().max().unwrap_or(0))
+        let packings = self.steps.iter().filter_map(Step::packing);
+        let taken = packings.map(|packing| packing.len + self.made_of(packing.constant));
+        self.memory_with(taken.max().unwrap_or(0))
     }
 
     /// Elements of a constant and of all that load steps make it of.
