@@ -165,9 +165,8 @@ fn conv_takes_bytes(p: &Conv2dParams) -> bool {
 }
 
 /// The implementation of a kernel on a pool of so many threads: the fastest that rounds factors to nothing
-/// coarser than `precision`, to bytes only on levels that are given and after Winograd's transform only what is
-/// damped, or with `pointwise` the fastest of those whose
-/// results do not depend on where in an image a pixel lies.
+/// coarser than `precision`, to bytes only on levels that are given and after Winograd's transform only what is damped,
+/// or with `pointwise` the fastest of those whose results do not depend on where in an image a pixel lies.
 pub(super) fn choose(
     kernel: &Kernel,
     pool: usize,

@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
 use crate::plan::{Region, Slot, Step};
+use crate::util::ranges::{meet, without};
 
 /// Whether a call's first operand and its result are words of rounded numbers instead of numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,11 +75,12 @@ fn readers(steps: &[Step], all: &Range<usize>) -> Option<Vec<usize>> {
             readers.push(at);
         }
         if step.y.region == Region::Arena {
-            let y = place(step.y, step.kernel.y_span());
-            match is_dense(&step.kernel) {
-                true => left = without(&left, &y),
-                false => unsure.push(y),
+            let written = step.kernel.y_written();
+            if written.is_empty() {
+                unsure.push(place(step.y, step.kernel.y_span()));
             }
+            let at = step.y.offset;
+            left = written.iter().fold(left, |left, r| without(left, &(at + r.start..at + r.end)));
         }
         if left.is_empty() {
             break;
@@ -87,28 +89,8 @@ fn readers(steps: &[Step], all: &Range<usize>) -> Option<Vec<usize>> {
     Some(readers)
 }
 
-/// Whether a kernel writes every element that its result spans.
-fn is_dense(kernel: &Kernel) -> bool {
-    match kernel {
-        Kernel::Map(p) => p.numel() == kernel.y_span(),
-        Kernel::Conv2d(p) => p.batch as usize * p.c_out as usize * p.y_plane() == kernel.y_span(),
-        Kernel::Matmul(_) | Kernel::LayerNorm(_) | Kernel::WindowAttention(_) => true,
-        _ => false,
-    }
-}
-
 fn place(slot: Slot, span: usize) -> Range<usize> {
     slot.offset..slot.offset + span
-}
-
-fn meet(a: &Range<usize>, b: &Range<usize>) -> bool {
-    a.start < b.end && b.start < a.end
-}
-
-/// What is left of ranges without another.
-fn without(ranges: &[Range<usize>], other: &Range<usize>) -> Vec<Range<usize>> {
-    let both = |r: &Range<usize>| [r.start..r.end.min(other.start), r.start.max(other.end)..r.end];
-    ranges.iter().flat_map(both).filter(|r| !r.is_empty()).collect()
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 //! place where nobody else reads them, otherwise in the workspace, where the product would do it.
 
 use super::launch::Launch;
-use super::stored::{bytes, meet, Stored};
+use super::stored::{bytes, Stored};
 use super::{conv_units, layer_norm, matmul, matmul_warpgroup};
 use crate::kernel::conv::Conv2dParams;
 use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
 use crate::plan::{Region, Slot, Step};
+use crate::util::ranges::meet;
 
 /// Tokens of a unit, and terms of a pair of octets, which a warpgroup's products take whole.
 const UNIT: u64 = matmul_warpgroup::TOKENS as u64;

@@ -7,6 +7,7 @@ use super::launch::{Launch, BYTES_OF_ELEMENT};
 use super::{matmul, matmul_warpgroup};
 use crate::kernel::Kernel;
 use crate::plan::{Region, Slot, Step};
+use crate::util::ranges::{meet, without};
 use crate::Result;
 
 /// Addresses of bytes, some of each image.
@@ -107,14 +108,12 @@ fn read_of_x(launches: &[Launch], all: (u64, u32)) -> Result<Option<(u64, u32)>>
 
 /// What a step surely writes.
 fn writes(step: &Step, address: impl Fn(Slot) -> u64) -> Parts {
-    let (to, all) = (address(step.y), step.kernel.y_span());
-    match &step.kernel {
-        _ if step.y.region != Region::Arena => Parts::new(),
-        Kernel::Conv2d(p) => images(to, p.batch, p.y_batch_stride, p.c_out as usize * p.y_plane()),
-        Kernel::Map(p) if p.numel() == all => images(to, 1, 0, all),
-        Kernel::Matmul(_) | Kernel::LayerNorm(_) | Kernel::WindowAttention(_) => images(to, 1, 0, all),
-        _ => Parts::new(),
+    if step.y.region != Region::Arena {
+        return Parts::new();
     }
+    let to = address(step.y);
+    let part = |r: &Range<usize>| bytes(to + r.start as u64 * BYTES_OF_ELEMENT, r.len());
+    step.kernel.y_written().iter().map(part).collect()
 }
 
 /// `len` elements of each image.
@@ -125,16 +124,4 @@ fn images(start: u64, batch: u32, stride: u64, len: usize) -> Parts {
 /// Where elements lie that begin at an address.
 pub(super) fn bytes(start: u64, elements: usize) -> Range<u64> {
     start..start + elements as u64 * BYTES_OF_ELEMENT
-}
-
-/// Whether two ranges have a byte in common.
-pub(super) fn meet(a: &Range<u64>, b: &Range<u64>) -> bool {
-    a.start < b.end && b.start < a.end
-}
-
-/// The parts less one range.
-fn without(parts: Parts, taken: &Range<u64>) -> Parts {
-    let rest =
-        |part: Range<u64>| [part.start..part.end.min(taken.start), part.start.max(taken.end)..part.end];
-    parts.into_iter().flat_map(rest).filter(|part| part.start < part.end).collect()
 }

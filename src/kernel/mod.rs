@@ -36,6 +36,8 @@ use roi_align::RoiAlignParams;
 use samples::{NormaliseParams, ToSamplesParams};
 use select::{GatherParams, TopKParams};
 
+use std::ops::Range;
+
 use crate::tensor::DType;
 
 /// One kernel call without its operands: a contract and its parameters.
@@ -253,6 +255,20 @@ impl Kernel {
             },
             Kernel::Normalise(p) => (p.planes * p.plane) as usize,
             Kernel::ToSamples(p) => p.n as usize,
+        }
+    }
+
+    /// Elements of the result, counted from its first, that are surely written; of most kernels none are known.
+    pub fn y_written(&self) -> Vec<Range<usize>> {
+        let whole = 0..self.y_span();
+        match self {
+            Kernel::Conv2d(p) => {
+                let (stride, len) = (p.y_batch_stride as usize, p.c_out as usize * p.y_plane());
+                (0..p.batch as usize).map(|image| image * stride..image * stride + len).collect()
+            }
+            Kernel::Map(p) if p.numel() == whole.end => vec![whole],
+            Kernel::Matmul(_) | Kernel::LayerNorm(_) | Kernel::WindowAttention(_) => vec![whole],
+            _ => Vec::new(),
         }
     }
 

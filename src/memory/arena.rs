@@ -162,4 +162,19 @@ mod tests {
         assert_eq!(arena.as_ptr() as usize % HUGE, 0);
         assert!(arena.as_mut_slice().iter().all(|v| *v == 0.0));
     }
+
+    #[test]
+    fn what_was_let_go_reads_as_zero_and_the_rest_stays() {
+        let elements = 3 * PART + 100;
+        let mut arena = Arena::new(elements).unwrap();
+        arena.as_mut_slice().fill(1.0);
+        arena.let_go(PART * 4 + 8);
+        let all = arena.as_mut_slice();
+        assert!(all[PART..].iter().all(|v| *v == 1.0));
+        let gone = all[..PART].iter().filter(|v| **v == 0.0).count();
+        assert_eq!(gone, if cfg!(target_os = "linux") { PART } else { 0 });
+        all.fill(2.0);
+        arena.let_go(usize::MAX);
+        assert!(arena.as_mut_slice()[elements - 1] == 2.0 && arena.as_mut_slice()[0] != 1.0);
+    }
 }

@@ -3,6 +3,7 @@
 pub mod memory_use;
 mod nearest;
 pub mod npy;
+pub mod ranges;
 mod spread;
 
 pub use nearest::nearest;

@@ -13,7 +13,7 @@ use crate::kernel::conv::BLOCK_PIXELS;
 /// per instruction set.
 ///
 /// # Safety
-/// The conditions of [`run_part`](super::run_part); the instruction set of `L` is available; `to` has
+/// The conditions of [`run_part`](super::run_part); the instruction set of `F` is available; `to` has
 /// room for the words, and nobody else writes it.
 #[inline(always)]
 pub(in crate::cpu::conv) unsafe fn transform_input<F: Factors>(
