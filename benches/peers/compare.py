@@ -11,6 +11,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -29,9 +30,10 @@ PACKAGES = ["torch==2.15.0", "torchvision==0.29.2", "numpy==2.4.6", "onnx==1.23.
             "openvino==2026.4.1", "nncf==3.4.0", "ncnn==1.0.20261020", "pnnx==20261020", "tract==0.23.9"]
 # Each peer's precisions.
 PEERS = {"torch": ["f32", "bf16"], "inductor": ["f32", "bf16"], "onnxruntime": ["f32"],
-         "openvino": ["f32", "bf16", "int8"], "ncnn": ["f32", "bf16"], "tract": ["f32"]}
-# Works that a peer takes, where not all: ncnn's converter has no windows that shift.
-TAKES = {"ncnn": ["esrgan", "resnet"]}
+         "openvino": ["f32", "bf16", "int8"], "ncnn": ["f32", "bf16"], "tract": ["f32"], "candle": ["f32"]}
+# Works that a peer takes, where not all: ncnn's converter has no windows that shift, and candle reads no graphs; what
+# it runs is written for it (candle/).
+TAKES = {"ncnn": ["esrgan", "resnet"], "candle": ["esrgan", "resnet"]}
 # Peers that run on one thread whatever they are given.
 ON_ONE_THREAD = ["tract"]
 # Largest difference between two programs, of the output's range.
@@ -50,6 +52,11 @@ def environment():
     return python
 
 
+def converted(work, blocks):
+    """Where a network's graph lies for ncnn, which runs it at any size; its weights, always the same, lie beside it."""
+    return HERE / ".converted" / f"{work}_{blocks}.ncnn.param"
+
+
 def prepare(folder, work, blocks, sizes):
     """Writes weights, an ONNX file and one input per size."""
     import numpy
@@ -64,8 +71,8 @@ def prepare(folder, work, blocks, sizes):
         numpy.save(folder / f"{name(size)}.npy", values)
         torch.onnx.export(model, torch.from_numpy(values), folder / f"{name(size)}.onnx", dynamo=False,
                           input_names=["input"], output_names=["output"])
-        if work in TAKES["ncnn"]:
-            torch.jit.trace(model, torch.from_numpy(values[:1])).save(folder / f"{name(size)}.pt")
+    if work in TAKES["ncnn"] and not converted(work, blocks).exists():
+        torch.jit.trace(model, torch.from_numpy(values[:1])).save(folder / "traced.pt")
 
 
 def calibrate(arguments, folder, size):
@@ -132,13 +139,16 @@ def ncnn_runner(job):
     import numpy
     import pnnx
 
-    traced = job.onnx.with_suffix(".pt")
-    weights, graph = (traced.with_name(traced.stem.replace("-", "_") + end) for end in (".ncnn.bin", ".ncnn.param"))
-    if not weights.exists():
+    graph = converted(job.work, job.blocks)
+    weights = graph.with_suffix(".bin")
+    if not graph.exists():
         shape = numpy.load(job.onnx.with_suffix(".npy"), mmap_mode="r").shape[1:]
         inputs = f"inputshape=[1,{','.join(map(str, shape))}]"
-        subprocess.run([pnnx.EXEC_PATH, traced.name, inputs, "fp16=0"], cwd=job.folder, check=True,
+        subprocess.run([pnnx.EXEC_PATH, "traced.pt", inputs, "fp16=0"], cwd=job.folder, check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        graph.parent.mkdir(exist_ok=True)
+        for made in (weights, graph):
+            shutil.move(job.folder / f"traced.ncnn{made.suffix}", made)
     net = ncnn.Net()
     net.opt.num_threads = job.threads
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
@@ -211,12 +221,16 @@ def serve(peer, job):
 
 
 class Program:
-    """A process that answers requests line by line."""
+    """A process that answers requests line by line, on as many processors as it has threads."""
 
-    def __init__(self, name, command, greets):
+    def __init__(self, name, command, threads, greets):
         self.name = name
         said = tempfile.TemporaryFile("w+") if greets else None
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True)
+        processors = sorted(os.sched_getaffinity(0))[:threads]
+        self.process = subprocess.Popen(
+            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True,
+            env={**os.environ, "RAYON_NUM_THREADS": str(threads)},
+            preexec_fn=lambda: os.sched_setaffinity(0, processors))
         if greets and self.process.stdout.readline().strip() != "ready":
             said.seek(0)
             last = said.read().strip().splitlines()[-1:]
@@ -240,15 +254,25 @@ def runs(peer, work, threads, precision):
     return precision in PEERS[peer] and work in TAKES.get(peer, WORKS) and (threads == 1 or peer not in ON_ONE_THREAD)
 
 
+def candle():
+    """candle's program, built if it is not, for this processor."""
+    folder = HERE / "candle"
+    subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=folder, check=True,
+                   env={**os.environ, "RUSTFLAGS": "-C target-cpu=native"})
+    return folder / "target" / "release" / "candle-peer"
+
+
 def start(arguments, folder, size, threads, precision):
     """swath first, then every peer that computes in this precision. One that cannot run ends the script."""
     weights = calibrate(arguments, folder, size) if precision == "int8" else folder / "weights.pth"
-    programs = [Program("swath", [str(arguments.swath), str(weights)], False)]
-    for peer in (peer for peer in arguments.peers if runs(peer, arguments.work, threads, precision)):
-        command = [sys.executable, __file__, "--serve", peer, "--folder", str(folder), "--threads", str(threads),
-                   "--works", arguments.work, "--blocks", str(arguments.blocks), "--precisions", precision,
-                   "--sizes", name(size)]
-        programs.append(Program(peer, command, True))
+    work, blocks = arguments.work, str(arguments.blocks)
+    programs = [Program("swath", [arguments.swath, weights], threads, False)]
+    for peer in (peer for peer in arguments.peers if runs(peer, work, threads, precision)):
+        command = [sys.executable, __file__, "--serve", peer, "--folder", folder, "--threads", str(threads),
+                   "--works", work, "--blocks", blocks, "--precisions", precision, "--sizes", name(size)]
+        if peer == "candle":
+            command = [candle(), work, blocks, weights, WORKS[work].key]
+        programs.append(Program(peer, command, threads, True))
     return programs
 
 
@@ -325,7 +349,7 @@ def main():
     parser.add_argument("--blocks", type=int, default=23, help="of the ESRGAN")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
     parser.add_argument("--pause", type=float, default=0.3, help="seconds before a turn: others' threads go idle")
-    parser.add_argument("--serve", choices=PEERS, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=RUNNERS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
