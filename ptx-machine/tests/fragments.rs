@@ -130,6 +130,63 @@ fn mma_of_every_kind() {
     }
 }
 
+/// `m8n8k4`: four matrices at once. Manual, of a quad pair's lanes: the row of A and the column of B is `lane % 4`, and
+/// four more from lane 16 on; value `i` of the sums is of row `(lane & 1) + (i & 2)`, likewise, and of column
+/// `(i & 4) + (lane & 2) + (i & 1)`.
+#[test]
+fn mma_of_quad_pairs() {
+    let mut seed = 7;
+    let mut matrices = |len: usize| -> Vec<i32> { (0..len).map(|_| small(&mut seed)).collect() };
+    let (a, b, c) = (matrices(4 * 32), matrices(4 * 32), matrices(4 * 64));
+    let f16_of = |v: i32| f16::from_f32(v as f32).to_bits() as u32;
+    let (mut ra, mut rb, mut rc) = (vec![0u32; 64], vec![0u32; 64], vec![0u32; 256]);
+    let lane_of = |quad: usize, line: usize| 4 * quad + line % 4 + if line < 4 { 0 } else { 16 };
+    for quad in 0..4 {
+        for (line, k) in (0..8).flat_map(|line| (0..4).map(move |k| (line, k))) {
+            let register = lane_of(quad, line) * 2 + k / 2;
+            ra[register] |= f16_of(a[quad * 32 + line * 4 + k]) << (k % 2 * 16);
+            rb[register] |= f16_of(b[quad * 32 + k * 8 + line]) << (k % 2 * 16);
+        }
+    }
+    let place = |lane: usize, i: usize| {
+        let row = (lane & 1) + (i & 2) + if lane < 16 { 0 } else { 4 };
+        lane % 16 / 4 * 64 + row * 8 + (i & 4) + (lane & 2) + (i & 1)
+    };
+    for (lane, i) in (0..32).flat_map(|lane| (0..8).map(move |i| (lane, i))) {
+        rc[lane * 8 + i] = (c[place(lane, i)] as f32).to_bits();
+    }
+    let run = |kind: &str| {
+        let text = format!(
+            ".version 6.4\n.target sm_70\n.address_size 64\n.entry e(.param .u64 pa, .param .u64 pb, .param .u64 pc) {{
+            .reg .b32 %lane; .reg .b64 %rd<8>; .reg .b32 %a<2>; .reg .b32 %b<2>; .reg .b32 %c<8>;
+            mov.u32 %lane, %tid.x;
+            mul.wide.u32 %rd0, %lane, 8; mul.wide.u32 %rd1, %lane, 32;
+            ld.param.u64 %rd2, [pa]; add.s64 %rd2, %rd2, %rd0; ld.global.v2.b32 {{%a0,%a1}}, [%rd2];
+            ld.param.u64 %rd3, [pb]; add.s64 %rd3, %rd3, %rd0; ld.global.v2.b32 {{%b0,%b1}}, [%rd3];
+            ld.param.u64 %rd4, [pc]; add.s64 %rd4, %rd4, %rd1;
+            ld.global.v4.b32 {{%c0,%c1,%c2,%c3}}, [%rd4]; ld.global.v4.b32 {{%c4,%c5,%c6,%c7}}, [%rd4+16];
+            mma.sync.aligned.m8n8k4.{kind} {{%c0,%c1,%c2,%c3,%c4,%c5,%c6,%c7}}, {{%a0,%a1}}, {{%b0,%b1}}, {{%c0,%c1,%c2,%c3,%c4,%c5,%c6,%c7}};
+            st.global.v4.b32 [%rd4], {{%c0,%c1,%c2,%c3}}; st.global.v4.b32 [%rd4+16], {{%c4,%c5,%c6,%c7}}; ret; }}"
+        );
+        let entry = Module::parse(&text).unwrap().entry("e").map_err(|e| e.to_string())?;
+        let mut memory = Memory::new();
+        let at = [memory.alloc_from(&ra), memory.alloc_from(&rb), memory.alloc_from(&rc)];
+        let params = at.iter().fold(Params::new(), |p, a| p.u64(*a)).bytes();
+        Launch::default().run(&entry, &mut memory, &params).unwrap_or_else(|e| panic!("{e}"));
+        Ok::<_, String>(memory.read::<u32>(at[2], 256).unwrap())
+    };
+    let got = run("row.col.f32.f16.f16.f32").unwrap();
+    for (lane, i) in (0..32).flat_map(|lane| (0..8).map(move |i| (lane, i))) {
+        let (quad, row, column) = (place(lane, i) / 64, place(lane, i) / 8 % 8, place(lane, i) % 8);
+        let products = (0..4).map(|k| a[quad * 32 + row * 4 + k] * b[quad * 32 + k * 8 + column]);
+        let want = c[place(lane, i)] + products.sum::<i32>();
+        assert_eq!(got[lane * 8 + i], (want as f32).to_bits(), "lane {lane}, value {i}");
+    }
+    for other in ["col.row.f32.f16.f16.f32", "row.row.f32.f16.f16.f32", "row.col.f32.bf16.bf16.f32"] {
+        run(other).unwrap_err();
+    }
+}
+
 /// Writes an 8 × 8 matrix of 16-bit numbers with `stmatrix` and reads it with `ldmatrix`, either transposed.
 #[test]
 fn matrices_to_and_from_shared_memory() {

@@ -106,6 +106,23 @@ pub fn spread(sums: &[[f32; 8]; 16], ty: Type) -> Vec<Row> {
     }
 }
 
+/// The sums of `m8n8k4`: the lanes `q`, `q + 16` of each quad's `q` multiply an 8 × 4 by a 4 × 8 matrix of their own,
+/// of which each holds a row and a column.
+fn quad_pairs(a: &[&Row], b: &[&Row], c: &[&Row]) -> Vec<Row> {
+    let values = |rows: &[&Row]| -> [[f32; 4]; LANES] {
+        std::array::from_fn(|lane| std::array::from_fn(|k| unpack(rows[k / 2][lane], k % 2, Type::F16)))
+    };
+    let (left, right) = (values(a), values(b));
+    let holds = |lane: usize, line: usize| lane & 0b1100 | line & 0b11 | (line & 0b100) << 2;
+    let sum = |lane: usize, i: usize| {
+        let row = (lane & 1) + (i & 2) + lane / 16 * 4;
+        let column = (i & 1) + (lane & 2) + (i & 4);
+        let products = left[holds(lane, row)].iter().zip(&right[holds(lane, column)]);
+        products.fold(f(c[i][lane]), |sum, (a, b)| sum + a * b)
+    };
+    (0..8).map(|i| std::array::from_fn(|lane| r(sum(lane, i)))).collect()
+}
+
 fn rows<'w>(warp: &'w Warp, code: &Code, regs: &[Reg]) -> Result<Vec<&'w Row>, Refusal> {
     regs.iter().map(|r| warp.row(code, *r, u32::MAX)).collect()
 }
@@ -131,16 +148,13 @@ impl Block<'_> {
     ) -> Result<(), Refusal> {
         let code = self.code;
         let warp = &mut self.warps[w];
-        let left = left(&rows(warp, code, a)?, p.a);
-        let right = right(&rows(warp, code, b)?, p.b);
+        let (a, b, c) = (rows(warp, code, a)?, rows(warp, code, b)?, rows(warp, code, c)?);
         let out = match p.d {
-            Type::S32 => {
-                let c: Vec<Row> = rows(warp, code, c)?.into_iter().copied().collect();
-                integer_sums(&left, &right, &c, p)
-            }
+            _ if p.m == 8 => quad_pairs(&a, &b, &c),
+            Type::S32 => integer_sums(&left(&a, p.a), &right(&b, p.b), &c, p),
             _ => {
-                let mut sums = sums(&rows(warp, code, c)?, p.d);
-                accumulate(&mut sums, &left, &right, p.k);
+                let mut sums = sums(&c, p.d);
+                accumulate(&mut sums, &left(&a, p.a), &right(&b, p.b), p.k);
                 spread(&sums, p.d)
             }
         };
@@ -245,7 +259,7 @@ pub fn accumulate(sums: &mut [[f32; 8]; 16], left: &Left, right: &[[f32; 8]; MOS
 }
 
 /// Sums of products of bytes: exact, then wrapped or saturated.
-pub fn integer_sums(left: &Left, right: &[[f32; 8]; MOST_K], c: &[Row], p: &Product) -> Vec<Row> {
+pub fn integer_sums(left: &Left, right: &[[f32; 8]; MOST_K], c: &[&Row], p: &Product) -> Vec<Row> {
     let sum = |lane: usize, i: usize| {
         let (row, column) = of_sum(lane, i);
         let dot: i64 = (0..p.k).map(|k| left[row][k] as i64 * right[k][column] as i64).sum();

@@ -152,25 +152,17 @@ impl Block<'_> {
         let per = if p.d == Type::F16 { 2 } else { 4 };
         for (block, regs) in d.chunks(per).enumerate() {
             let warp = &mut self.warps[w];
-            let mut sums = [[0.0; 8]; 16];
-            let exact;
-            if keep != 0 {
-                let rows: Result<Vec<&Row>, Refusal> = regs.iter().map(|r| warp.sum_row(code, *r)).collect();
-                let rows = rows?;
-                if p.d == Type::S32 {
-                    exact = rows.iter().map(|r| **r).collect::<Vec<Row>>();
-                } else {
-                    sums = super::mma::sums(&rows, p.d);
-                    exact = Vec::new();
-                }
-            } else {
-                exact = vec![[0; LANES]; 4];
-            }
+            let rows: Result<Vec<&Row>, Refusal> = match keep {
+                0 => Ok(vec![&[0; LANES]; 4]),
+                _ => regs.iter().map(|r| warp.sum_row(code, *r)).collect(),
+            };
+            let rows = rows?;
             let columns: [[f32; 8]; MOST_K] =
                 std::array::from_fn(|k| std::array::from_fn(|n| right[8 * block + n][k]));
             let out = match p.d {
-                Type::S32 => integer_sums(&left, &columns, &exact, p),
+                Type::S32 => integer_sums(&left, &columns, &rows, p),
                 _ => {
+                    let mut sums = super::mma::sums(&rows, p.d);
                     accumulate(&mut sums, &left, &columns, p.k);
                     spread(&sums, p.d)
                 }

@@ -77,6 +77,15 @@ fn supported(p: &Product, bits_of_k: usize) -> bool {
     types && p.k * 32 / values(p.a) == bits_of_k
 }
 
+/// Registers of 16 × 8 sums.
+fn in_sums(ty: Type) -> usize {
+    if ty == Type::F16 {
+        2
+    } else {
+        4
+    }
+}
+
 fn mma<'a>(
     body: &mut Body<'a>,
     m: &mut Modifiers,
@@ -85,7 +94,10 @@ fn mma<'a>(
     if !aligned(m) {
         return Ok(None);
     }
-    let (Some((rows, n, k)), true, true) = (m.take_by(shape), m.take("row"), m.take("col")) else {
+    let by_rows = |word: &str| ["col", "row"].iter().position(|w| *w == word).map(|at| at == 1);
+    let (Some((rows, n, k)), Some(true), Some(false)) =
+        (m.take_by(shape), m.take_by(by_rows), m.take_by(by_rows))
+    else {
         return Ok(None);
     };
     let saturate = m.take("satfinite");
@@ -94,12 +106,16 @@ fn mma<'a>(
         return Ok(None);
     };
     let product = Product { m: rows, n, k, a, b, d, saturate };
-    let half = supported(&product, 128);
-    if (rows, n) != (16, 8) || d != sum || !(half || supported(&product, 256)) || saturate && d != Type::S32 {
+    if d != sum || saturate && d != Type::S32 {
         return Ok(None);
     }
-    let (in_a, in_b) = if half { (2, 1) } else { (4, 2) };
-    let in_d = if d == Type::F16 { 2 } else { 4 };
+    let shape_of_f16 = ((rows, n, k), [d, a, b]) == ((8, 8, 4), [Type::F32, Type::F16, Type::F16]);
+    let (in_d, in_a, in_b) = match (rows, n) {
+        (16, 8) if supported(&product, 128) => (in_sums(d), 2, 1),
+        (16, 8) if supported(&product, 256) => (in_sums(d), 4, 2),
+        _ if shape_of_f16 => (8, 2, 2),
+        _ => return Ok(None),
+    };
     let d = sums(body, c, in_d)?;
     c.expect(",")?;
     let a = list(body, c, in_a)?;
