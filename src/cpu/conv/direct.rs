@@ -114,6 +114,7 @@ unsafe fn accumulate(
                 channels: channels.len(),
                 taps,
                 w: job.weights[w..].as_ptr(),
+                w_ahead: 0,
                 sums,
                 sum_stride: blocking.sum_stride,
                 first,

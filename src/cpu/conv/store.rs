@@ -27,27 +27,46 @@ pub(super) struct Finished<'a> {
 /// Asks for what [`store`] will read and write. Inlined into one copy per instruction set.
 #[inline(always)]
 pub(super) fn expect<F: Factors>(job: &Job, done: &Finished) {
-    if job.spread.column > 1 {
-        return;
-    }
-    let (params, block, operands) = (job.params, done.block, job.operands);
+    let (params, block) = (job.params, done.block);
     let group_channels = (params.c_out / params.groups) as usize;
     let first = done.co_block * job.tile.rows;
+    for run in done.layout.runs(&done.vectors) {
+        let (row, column) = (block.rows.start + run.row, block.columns.start + run.column);
+        for channel in first..(first + job.tile.rows).min(group_channels) {
+            let channel = block.group * group_channels + channel;
+            expect_run::<F::Sums>(
+                params,
+                job.operands,
+                job.spread,
+                [block.image, channel, row, column],
+                run.len,
+            );
+        }
+    }
+}
+
+/// Asks for what [`Channel::store`] will read and write of so many pixels from (image, channel, row, column) on.
+#[inline(always)]
+pub(super) fn expect_run<L: Lanes>(
+    params: &Conv2dParams,
+    operands: &Operands,
+    spread: Spread,
+    [image, channel, row, column]: [usize; 4],
+    len: usize,
+) {
+    if spread.column > 1 {
+        return;
+    }
     let tensors = [
         (operands.y.cast_const(), params.y_batch_stride),
         (operands.residuals[0], params.r_batch_stride[0]),
         (operands.residuals[1], params.r_batch_stride[1]),
     ];
-    for run in done.layout.runs(&done.vectors) {
-        let place = (block.rows.start + run.row) * params.w_out as usize + block.columns.start + run.column;
-        for (tensor, batch_stride) in tensors.into_iter().take(1 + params.epilogue.residuals as usize) {
-            let at = tensor.wrapping_add(block.image * batch_stride as usize + place);
-            for channel in first..(first + job.tile.rows).min(group_channels) {
-                let at = at.wrapping_add((block.group * group_channels + channel) * params.y_plane());
-                for i in (0..run.len + LINE - 1).step_by(LINE) {
-                    F::Sums::prefetch(at.wrapping_add(i));
-                }
-            }
+    let start = channel * params.y_plane() + row * params.w_out as usize + column;
+    for (tensor, batch_stride) in tensors.into_iter().take(1 + params.epilogue.residuals as usize) {
+        let at = tensor.wrapping_add(image * batch_stride as usize + start);
+        for i in (0..len + LINE - 1).step_by(LINE) {
+            L::prefetch(at.wrapping_add(i));
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct TileJob<'a> {
     pub taps: &'a [u32],
     /// Weights: input channel, tap, output channel of the block.
     pub w: *const f32,
+    /// From there to what the next accumulation reads, asked for channel by channel; 0 where it is not known.
+    pub w_ahead: usize,
     /// Sums of the first output channel and vector; further vectors follow.
     pub sums: *mut f32,
     /// Distance of the sums of the next output channel.
@@ -145,6 +147,7 @@ unsafe fn accumulate<F: Factors, const ROWS: usize, const VECTORS: usize>(
         let mut ahead = job.ahead;
         for _ in 0..job.channels {
             F::Sums::prefetch(ahead);
+            F::Sums::prefetch(w.wrapping_add(job.w_ahead));
             ahead = ahead.wrapping_add(job.ahead_step);
             for &tap in job.taps {
                 let at = x.add(tap as usize);

@@ -177,6 +177,7 @@ impl<'a> Unit<'a> {
                         channels: chunk.len(),
                         taps: &[0],
                         w: job.weights[w..].as_ptr(),
+                        w_ahead: words * tile.rows,
                         sums: sums[sum..].as_mut_ptr(),
                         sum_stride: cut.lane_step,
                         first: chunk.start == 0,

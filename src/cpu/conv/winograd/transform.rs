@@ -4,7 +4,7 @@ use std::iter::once;
 use std::ops::Range;
 
 use super::super::gather::{gather, prefetch, InPlace};
-use super::super::store::Channel;
+use super::super::store::{expect_run, Channel};
 use super::{Buffers, Transformed, Unit, IN, NO_LEVELS};
 use crate::cpu::simd::{Factors, Lanes, MOST_PER_WORD};
 use crate::kernel::conv::BLOCK_PIXELS;
@@ -132,7 +132,17 @@ pub(in crate::cpu::conv) unsafe fn transform_output<L: Lanes>(unit: &Unit, buffe
     let start = [place.rows.start, place.columns.start].map(|block| block * BLOCK_PIXELS);
     let height = (params.h_out as usize - start[0]).min(place.rows.len() * BLOCK_PIXELS);
     let width = (params.w_out as usize - start[1]).min(place.columns.len() * BLOCK_PIXELS);
+    let expect = |channel: usize| {
+        for row in start[0]..start[0] + height {
+            let run = [place.image, channel, row, start[1]];
+            expect_run::<L>(params, unit.operands, unit.spread, run, width);
+        }
+    };
+    expect(first);
     for (slot, channel) in (first..last).enumerate() {
+        if channel + 1 < last {
+            expect(channel + 1);
+        }
         for row in 0..place.rows.len() {
             let at = slot * cut.lane_step + row * place.columns.len();
             let sums = buffers.sums[at..].as_ptr();
