@@ -3,10 +3,11 @@
 //
 // Warps share a block's tile, DOWN by ACROSS of them, each TILES tiles of 16 channels by OCTETS of 8 columns. A
 // column's terms are staged 16 words at a time, in quarters of four words that one lane reads at once: two for one
-// product, two for the next. Weights are packed as the lanes read them and copied ahead of their use; columns are
-// read ahead to registers and rounded on their way to shared memory, or copied as well where they are words already.
+// product, two for the next. Weights are packed as the lanes read them and brought ahead of their use, by copies that
+// run by themselves where E has them, else by way of registers; columns are read ahead to registers and rounded on
+// their way to shared memory, or copied as well where they are words already. E says which words a lane has.
 #pragma once
-#include "tensor_core.cuh"
+#include "tensor_core_f16.cuh"
 
 typedef u32 Four __attribute__((ext_vector_type(4)));
 
@@ -15,18 +16,19 @@ template <class E_, u32 TILES_, u32 OCTETS_, u32 DOWN_, u32 ACROSS_> struct Tile
     static constexpr u32 TILES = TILES_, OCTETS = OCTETS_, DOWN = DOWN_, ACROSS = ACROSS_;
     static constexpr u32 BLOCK = DOWN * ACROSS * 32;
     static constexpr u32 CHANNELS = DOWN * TILES * 16, COLUMNS = ACROSS * OCTETS * 8;
-    // Columns of a warp.
-    static constexpr u32 WIDTH = OCTETS * 8;
+    // Columns of a warp, and tiles of them.
+    static constexpr u32 WIDTH = OCTETS * 8, WIDE = WIDTH / E::COLUMNS;
     // Terms of a quarter and of a stage, and quarters that a thread stages.
     static constexpr u32 QUARTER = 4 * E::WORD, TERMS = 4 * QUARTER, PARTS = 4 * COLUMNS / BLOCK;
-    // Weights of a stage in words, and stages of them that are there or on their way.
-    static constexpr u32 WEIGHTS = CHANNELS * 16, AHEAD = 3;
+    // Weights of a stage in words, how many fours of them a thread brings, and stages of them that are there or on
+    // their way.
+    static constexpr u32 WEIGHTS = CHANNELS * 16, FOURS = WEIGHTS / (4 * BLOCK), AHEAD = E::COPIES ? 3 : 2;
     // Quarters that follow each other lie 8 banks apart, so that a warp's reads meet no bank twice.
     static constexpr u32 STRIDE = COLUMNS + 2;
     // Sums of a tile on their way to memory.
     static constexpr u32 SUMS_STRIDE = WIDTH + 4;
     static_assert(WEIGHTS % (4 * BLOCK) == 0 && 4 * COLUMNS % BLOCK == 0, "threads share a stage evenly");
-    static_assert(DOWN * ACROSS * SUMS_STRIDE <= 2 * STRIDE * 2 + AHEAD * CHANNELS, "sums take the stages' place");
+    static_assert(DOWN * ACROSS * SUMS_STRIDE <= 2 * STRIDE + AHEAD * CHANNELS, "sums take the stages' place");
 
     // The quarters of a stage that are a thread's where neighbouring threads take neighbouring columns.
     static DEVICE_MEMBER u32 quarter(u32 part) { return thread_x() / COLUMNS + part * (BLOCK / COLUMNS); }
@@ -44,20 +46,25 @@ template <class E_, u32 TILES_, u32 OCTETS_, u32 DOWN_, u32 ACROSS_> struct Tile
 template <class T, class Job> struct Product {
     T& shared;
     Job& job;
-    // The block's weights as (stages, tiles, halves of a quarter, lanes, four words).
+    // The block's weights by stages and tiles, within a tile as E packs them.
     const u32* w;
     u32 stages;
-    Sums sums[T::TILES][T::OCTETS];
+    typename T::E::Sums sums[T::TILES][T::WIDE];
 
-    // Starts the copy of a stage's weights.
+    // Brings a stage's weights, or starts copies that do.
     DEVICE_MEMBER void fetch(u32 stage) {
+        u32* to = &shared.w[stage % T::AHEAD][thread_x() * 4];
+        const u32* from = w + (u64)stage * T::WEIGHTS + thread_x() * 4;
         if (stage < stages) {
-            UNROLL for (u32 k = 0; k < T::WEIGHTS / (T::BLOCK * 4); k++) {
-                const u32 i = (k * T::BLOCK + thread_x()) * 4;
-                copy_16(&shared.w[stage % T::AHEAD][i], w + (u64)stage * T::WEIGHTS + i);
+            if constexpr (T::E::COPIES) {
+                UNROLL for (u32 k = 0; k < T::FOURS; k++) copy_16(to + k * T::BLOCK * 4, from + k * T::BLOCK * 4);
+            } else {
+                Four held[T::FOURS];
+                UNROLL for (u32 k = 0; k < T::FOURS; k++) held[k] = *(const Four*)(from + k * T::BLOCK * 4);
+                UNROLL for (u32 k = 0; k < T::FOURS; k++) *(Four*)(to + k * T::BLOCK * 4) = held[k];
             }
         }
-        copies_commit();
+        if (T::E::COPIES) copies_commit();
     }
 
     // Where a thread's quarter of a stage goes.
@@ -82,16 +89,20 @@ template <class T, class Job> struct Product {
     }
 
     DEVICE_MEMBER void multiply(u32 stage) {
+        using E = typename T::E;
         const u32 lane = thread_x() % 32, warp = thread_x() / 32;
-        const u32* from = &shared.w[stage % T::AHEAD][(warp / T::ACROSS * T::TILES * 2 * 32 + lane) * 4];
-        Left a[T::TILES][2];
-        UNROLL for (u32 tile = 0; tile < T::TILES; tile++)
-            UNROLL for (u32 half = 0; half < 2; half++) a[tile][half] = Left::from(from + (tile * 2 + half) * 32 * 4);
-        const Four* columns = &shared.x[stage % 2][lane % 4][warp % T::ACROSS * T::WIDTH + lane / 4];
-        UNROLL for (u32 octet = 0; octet < T::OCTETS; octet++) {
-            const Four b = columns[octet * 8];
-            UNROLL for (u32 tile = 0; tile < T::TILES; tile++) T::E::multiply(sums[tile][octet], a[tile][0], b.x, b.y);
-            UNROLL for (u32 tile = 0; tile < T::TILES; tile++) T::E::multiply(sums[tile][octet], a[tile][1], b.z, b.w);
+        const u32* rows = &shared.w[stage % T::AHEAD][warp / T::ACROSS * T::TILES * 256];
+        const u32 column = warp % T::ACROSS * T::WIDTH + E::column(lane);
+        // Rolled, since registers have room for one group's left factors.
+        ROLLED for (u32 group = 0; group < E::GROUPS; group++) {
+            typename E::Left a[T::TILES][2];
+            UNROLL for (u32 tile = 0; tile < T::TILES; tile++) E::left(a[tile], rows + tile * 256, group, lane);
+            const Four* columns = &shared.x[stage % 2][E::quarter(group, lane)][column];
+            UNROLL for (u32 wide = 0; wide < T::WIDE; wide++) {
+                const Four b = columns[wide * E::COLUMNS];
+                UNROLL for (u32 tile = 0; tile < T::TILES; tile++) E::multiply(sums[tile][wide], a[tile][0], b.x, b.y);
+                UNROLL for (u32 tile = 0; tile < T::TILES; tile++) E::multiply(sums[tile][wide], a[tile][1], b.z, b.w);
+            }
         }
     }
 
@@ -104,20 +115,22 @@ template <class T, class Job> struct Product {
         ROLLED for (u32 stage = 0; stage < stages; stage++) {
             const bool more = stage + 1 < stages;
             // All but the last weights sent for.
-            copies_wait<T::AHEAD - 2>();
+            if constexpr (T::E::COPIES) copies_wait<T::AHEAD - 2>();
             barrier();
             // The next stage's columns are on their way while this one's are multiplied.
             if (more) bring(stage + 1, v);
-            fetch(stage + T::AHEAD - 1);
+            if (T::E::COPIES) fetch(stage + T::AHEAD - 1);
             job.ahead(stage + 2);
             multiply(stage);
             if (more && !Job::COPIED) store(stage + 1, v);
+            if (!T::E::COPIES) fetch(stage + T::AHEAD - 1);
         }
     }
 
     // Hands the sums over, a warp's tile of 16 channels at a time by way of shared memory: lanes take AT_ONCE
     // channels of neighbouring columns, four columns each where there are as many.
     DEVICE_MEMBER void finish() {
+        using Sums = typename T::E::Sums;
         const u32 lane = thread_x() % 32, warp = thread_x() / 32;
         const u32 first_channel = warp / T::ACROSS * T::TILES * 16, first_column = warp % T::ACROSS * T::WIDTH;
         constexpr u32 APART = 32 / Job::AT_ONCE, EACH = T::WIDTH / APART < 4 ? T::WIDTH / APART : 4;
@@ -125,10 +138,10 @@ template <class T, class Job> struct Product {
         barrier();
         UNROLL for (u32 tile = 0; tile < T::TILES; tile++) {
             if (tile > 0) warp_barrier();
-            UNROLL for (u32 octet = 0; octet < T::OCTETS; octet++)
-                UNROLL for (u32 i = 0; i < 4; i++) {
-                    const u32 channel = lane / 4 + i / 2 * 8, column = octet * 8 + lane % 4 * 2 + i % 2;
-                    staged[channel * T::SUMS_STRIDE + column] = sums[tile][octet].v[i];
+            UNROLL for (u32 wide = 0; wide < T::WIDE; wide++)
+                UNROLL for (u32 i = 0; i < Sums::COUNT; i++) {
+                    const u32 column = wide * T::E::COLUMNS + Sums::column(lane, i);
+                    staged[Sums::row(lane, i) * T::SUMS_STRIDE + column] = sums[tile][wide].v[i];
                 }
             warp_barrier();
             ROLLED for (u32 k = 0; k < 16 / Job::AT_ONCE; k++) {

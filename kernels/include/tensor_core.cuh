@@ -17,7 +17,11 @@ template <u32 KEEP> DEVICE void copies_wait() { asm volatile("cp.async.wait_grou
 
 // A 16 x 8 tile of sums: this lane's elements of rows lane/4 and lane/4 + 8, columns 2(lane%4) and the next.
 struct Sums {
-    f32 v[4];
+    static constexpr u32 COUNT = 4;
+    f32 v[COUNT];
+
+    static DEVICE_MEMBER u32 row(u32 lane, u32 i) { return lane / 4 + i / 2 * 8; }
+    static DEVICE_MEMBER u32 column(u32 lane, u32 i) { return lane % 4 * 2 + i % 2; }
 };
 
 // What a lane gives of the 16 x k left factor: rows lane/4 and lane/4 + 8 of terms lane%4, then of terms
@@ -33,8 +37,28 @@ struct Left {
     }
 };
 
-// Numbers that matrix units take. A word of them is WORD neighbouring terms of a sum.
-struct Bf16 {
+// How a warp's lanes share products of 16 rows by 8 columns, and 16 words of terms: a lane has four words of a column,
+// and two left factors, of the first two of each lane's words and of the others.
+struct SharedByFours {
+    using Sums = ::Sums;
+    using Left = ::Left;
+    // Columns of a product, and groups of four words that a lane has of a column.
+    static constexpr u32 COLUMNS = 8, GROUPS = 1;
+
+    // The quarter of the terms that a group of this lane's is, and the column.
+    static DEVICE_MEMBER u32 quarter(u32, u32 lane) { return lane % 4; }
+    static DEVICE_MEMBER u32 column(u32 lane) { return lane / 4; }
+
+    // A group's left factors, of rows packed as (halves of a quarter, lanes, four words).
+    static DEVICE_MEMBER void left(Left (&a)[2], const u32* rows, u32, u32 lane) {
+        UNROLL for (u32 half = 0; half < 2; half++) a[half] = Left::from(rows + (half * 32 + lane) * 4);
+    }
+};
+
+// Numbers that matrix units take. A word of them is WORD neighbouring terms of a sum. Whether COPIES to shared memory
+// run by themselves where they are multiplied.
+struct Bf16 : SharedByFours {
+    static constexpr bool COPIES = true;
     static constexpr u32 WORD = 2;
     static DEVICE_MEMBER u32 word(const f32* v) {
         u32 w;
@@ -58,7 +82,8 @@ struct Bf16 {
     }
 };
 
-struct F16 {
+struct F16 : SharedByFours {
+    static constexpr bool COPIES = true;
     static constexpr u32 WORD = 2;
     static DEVICE_MEMBER u32 word(const f32* v) {
         u32 w;
@@ -82,7 +107,8 @@ struct F16 {
     }
 };
 
-struct Tf32 {
+struct Tf32 : SharedByFours {
+    static constexpr bool COPIES = true;
     static constexpr u32 WORD = 1;
     static DEVICE_MEMBER u32 word(const f32* v) {
         u32 w;

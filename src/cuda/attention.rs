@@ -31,18 +31,19 @@ const KEYS_AND_VALUES: usize = 12 << 10;
 const THREADS: u32 = 128;
 
 macro_rules! keys {
-    ($name:ident, $entry:literal) => {
+    ($name:ident, $entry:literal, $set:ident) => {
         pub(super) const $name: Entry = Entry {
             choose: Impl { contract: "window_attention_fwd", entry: $entry, rank: 10, fits },
-            set: Set::Sm80,
+            set: Set::$set,
             launch: |k, o| launch_keys(k, o, $entry),
             ..WARPS
         };
     };
 }
 
-keys!(BF16, "window_attention_fwd_bf16f32__keys_64_sm80");
-keys!(F16, "window_attention_fwd_f16f32__keys_64_sm80");
+keys!(BF16, "window_attention_fwd_bf16f32__keys_64_sm80", Sm80);
+keys!(F16, "window_attention_fwd_f16f32__keys_64_sm80", Sm80);
+keys!(SM75, "window_attention_fwd_f16f32__keys_64_sm75", Sm75);
 
 fn fits(kernel: &Kernel) -> bool {
     let Kernel::WindowAttention(p) = kernel else { return false };

@@ -20,7 +20,7 @@ const MAX_POSITION: u64 = 1 << 31;
 
 pub(super) const GEMM_64: Entry = Entry {
     choose: Impl::always("conv2d_fwd", "conv2d_fwd_f32__gemm_64x128"),
-    set: Set::Sm72,
+    set: Set::Base,
     blocks: |_| u64::MAX,
     workspace: |_| 0,
     packed: |k| packed(k, 64),
@@ -35,7 +35,7 @@ pub(super) const GEMM_32: Entry = Entry {
         rank: 1,
         fits: |k| matches!(k, Kernel::Conv2d(p) if group_channels(p) <= 32),
     },
-    set: Set::Sm72,
+    set: Set::Base,
     blocks: |_| u64::MAX,
     workspace: |_| 0,
     packed: |k| packed(k, 32),
@@ -50,7 +50,7 @@ pub(super) const GEMM_8: Entry = Entry {
         rank: 2,
         fits: |k| matches!(k, Kernel::Conv2d(p) if group_channels(p) <= 8),
     },
-    set: Set::Sm72,
+    set: Set::Base,
     blocks: |_| u64::MAX,
     workspace: |_| 0,
     packed: |k| packed(k, 8),

@@ -4,7 +4,7 @@ use super::conv::{blocks_of_terms, len_of_blocks, PIXELS, WARP_CHANNELS};
 use super::conv_matrix::MIN_CHANNELS;
 use super::conv_windows::{MAX_PLACES, MAX_TAPS};
 use super::launch::{Launch, Operands, WARP};
-use super::matrix_tiles::{Tile, THREADS};
+use super::matrix_tiles::{Form, Tile, THREADS};
 use super::modules::Set;
 use super::table::{mismatch, Entry};
 use crate::kernel::conv_transpose::{ConvTranspose2dParams, Phase};
@@ -23,22 +23,32 @@ pub(super) const GEMM_32: Entry =
     Entry { packed, prepare: pack, ..Entry::always("conv_transpose2d_fwd", NAME, launch) };
 
 macro_rules! windows {
-    ($name:ident, $entry:literal, $precision:ident) => {
-        pub(super) const $name: Entry = Entry {
-            choose: Impl { contract: "conv_transpose2d_fwd", entry: $entry, rank: Tile::Small.rank(), fits },
-            set: Set::Sm80,
-            blocks: |_| u64::MAX,
-            workspace: |_| 0,
-            packed: |k| packed_words(k, Precision::$precision),
-            prepare: |k, w| pack_words(k, w, Precision::$precision),
-            launch: |k, o| launch_windows(k, o, $entry),
+    ($name:ident, $entry:literal, $set:ident, $precision:ident) => {
+        pub(super) const $name: Entry = {
+            const FORM: Form = Form { set: Set::$set, precision: Precision::$precision, tile: Tile::Small };
+            Entry {
+                choose: Impl {
+                    contract: "conv_transpose2d_fwd",
+                    entry: $entry,
+                    rank: FORM.tile.rank(),
+                    fits,
+                },
+                set: FORM.set,
+                blocks: |_| u64::MAX,
+                workspace: |_| 0,
+                packed: |k| packed_words(k, FORM),
+                prepare: |k, w| pack_words(k, w, FORM),
+                launch: |k, o| launch_windows(k, o, $entry, FORM),
+            }
         };
     };
 }
 
-windows!(BF16, "conv_transpose2d_fwd_bf16f32__windows_64x64_sm80", Bf16);
-windows!(F16, "conv_transpose2d_fwd_f16f32__windows_64x64_sm80", F16);
-windows!(TF32, "conv_transpose2d_fwd_tf32f32__windows_64x64_sm80", Tf32);
+windows!(BF16, "conv_transpose2d_fwd_bf16f32__windows_64x64_sm80", Sm80, Bf16);
+windows!(F16, "conv_transpose2d_fwd_f16f32__windows_64x64_sm80", Sm80, F16);
+windows!(TF32, "conv_transpose2d_fwd_tf32f32__windows_64x64_sm80", Sm80, Tf32);
+windows!(SM70, "conv_transpose2d_fwd_f16f32__windows_64x64_sm70", Sm70, F16);
+windows!(SM75, "conv_transpose2d_fwd_f16f32__windows_64x64_sm75", Sm75, F16);
 
 fn packed(kernel: &Kernel) -> Option<Packed> {
     let Kernel::ConvTranspose2d(p) = kernel else { return None };
@@ -46,9 +56,9 @@ fn packed(kernel: &Kernel) -> Option<Packed> {
     Some(Packed { operand: 1, len: phases(p) * phase, variant: p.pad << 16 | p.stride })
 }
 
-fn packed_words(kernel: &Kernel, precision: Precision) -> Option<Packed> {
+fn packed_words(kernel: &Kernel, form: Form) -> Option<Packed> {
     let Kernel::ConvTranspose2d(p) = kernel else { return None };
-    let phase = Tile::Small.packed_len(p.c_out as usize, terms(p), precision);
+    let phase = form.packed_len(p.c_out as usize, terms(p));
     Some(Packed { len: phases(p) * phase, ..packed(kernel)? })
 }
 
@@ -62,11 +72,11 @@ fn pack(kernel: &Kernel, weights: &[f32]) -> Result<Vec<u8>> {
 }
 
 /// The same as the matrix units' lanes read them.
-fn pack_words(kernel: &Kernel, weights: &[f32], precision: Precision) -> Result<Vec<u8>> {
+fn pack_words(kernel: &Kernel, weights: &[f32], form: Form) -> Result<Vec<u8>> {
     let Kernel::ConvTranspose2d(p) = kernel else { return Err(mismatch(kernel)) };
     let phases = (0..phases(p)).map(|phase| filters(p, weights, phase));
     let packed: Result<Vec<Vec<u32>>> =
-        phases.map(|w| Ok(Tile::Small.pack(p.c_out as usize, terms(p), precision, w?))).collect();
+        phases.map(|w| Ok(form.pack(p.c_out as usize, terms(p), w?))).collect();
     Ok(bytemuck::cast_slice(&packed?.concat()).to_vec())
 }
 
@@ -136,9 +146,9 @@ fn launch(kernel: &Kernel, o: &Operands) -> Result<Vec<Launch>> {
     Ok(vec![Launch::new(NAME, grid, [threads, 1, 1], &by_role(o), p)?])
 }
 
-fn launch_windows(kernel: &Kernel, o: &Operands, entry: &'static str) -> Result<Vec<Launch>> {
+fn launch_windows(kernel: &Kernel, o: &Operands, entry: &'static str, form: Form) -> Result<Vec<Launch>> {
     let Kernel::ConvTranspose2d(p) = kernel else { return Err(mismatch(kernel)) };
-    let blocks = Tile::Small.grid(p.c_out as usize, phase_pixels(p)? as usize);
+    let blocks = form.tile.grid(p.c_out as usize, phase_pixels(p)? as usize);
     let grid = [blocks, phases(p) as u64, p.batch.into()];
     Ok(vec![Launch::new(entry, grid, [THREADS, 1, 1], &by_role(o), p)?])
 }

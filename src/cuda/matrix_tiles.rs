@@ -1,25 +1,32 @@
 //! Matrix products in tiles on matrix units (`kernels/matrix_tiles.cuh`): which tile a product gets, and weights in
 //! the order its lanes read them.
 
+use super::modules::Set;
 use crate::kernel::precision::Precision;
 
-/// Implementations of a contract on these tiles, so many ranks `below` the tile's: name, entry, precision and tile of
-/// each. What they do are the functions `fits`, `blocks`, `workspace`, `packed`, `pack` and `launch_tiles` of who asks.
+/// Implementations of a contract on these tiles, so many ranks `below` the tile's: name, entry, set, precision and tile
+/// of each. What they do are the functions `fits`, `blocks`, `workspace`, `packed`, `pack` and `launch_tiles` of who
+/// asks.
 macro_rules! on_tiles {
-    ($contract:literal, $below:literal below: $($name:ident $entry:literal $precision:ident $tile:ident),*) => {$(
-        pub(super) const $name: $crate::cuda::table::Entry = $crate::cuda::table::Entry {
-            choose: $crate::kernel::registry::Impl {
-                contract: $contract,
-                entry: $entry,
-                rank: Tile::$tile.rank() - $below,
-                fits: |k| fits(k, Tile::$tile),
-            },
-            set: $crate::cuda::modules::Set::Sm80,
-            blocks: |k| blocks(k, Tile::$tile),
-            workspace: |k| workspace(k, Precision::$precision),
-            packed: |k| packed(k, Tile::$tile, Precision::$precision),
-            prepare: |k, w| pack(k, w, Tile::$tile, Precision::$precision),
-            launch: |k, o| launch_tiles(k, o, $entry, Tile::$tile),
+    ($contract:literal, $below:literal below:
+        $($name:ident $entry:literal $set:ident $precision:ident $tile:ident),*) => {$(
+        pub(super) const $name: $crate::cuda::table::Entry = {
+            const FORM: Form =
+                Form { set: Set::$set, precision: Precision::$precision, tile: Tile::$tile };
+            $crate::cuda::table::Entry {
+                choose: $crate::kernel::registry::Impl {
+                    contract: $contract,
+                    entry: $entry,
+                    rank: FORM.tile.rank() - $below,
+                    fits: |k| fits(k, FORM),
+                },
+                set: FORM.set,
+                blocks: |k| blocks(k, FORM),
+                workspace: |k| workspace(k, FORM),
+                packed: |k| packed(k, FORM),
+                prepare: |k, w| pack(k, w, FORM),
+                launch: |k, o| launch_tiles(k, o, $entry, FORM),
+            }
         };
     )*};
 }
@@ -76,39 +83,56 @@ impl Tile {
             blocks
         }
     }
+}
 
-    /// Words of [`Tile::pack`].
-    pub fn packed_len(self, channels: usize, terms: usize, precision: Precision) -> usize {
-        self.blocks(channels) * terms.div_ceil(WORDS * precision.per_word()) * self.side() * WORDS
+/// What an implementation multiplies, on which GPUs, and how much of it in a block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    pub set: Set,
+    pub precision: Precision,
+    pub tile: Tile,
+}
+
+impl Form {
+    /// Words of [`Form::pack`].
+    pub fn packed_len(self, channels: usize, terms: usize) -> usize {
+        let stages = terms.div_ceil(WORDS * self.precision.per_word());
+        self.tile.blocks(channels) * stages * self.tile.side() * WORDS
     }
 
-    /// Weights as (blocks, stages, tiles of channels, halves of a quarter, lanes, four words), zero beyond the last.
-    pub fn pack(
-        self,
-        channels: usize,
-        terms: usize,
-        precision: Precision,
-        weight: impl Fn(usize, usize) -> f32,
-    ) -> Vec<u32> {
-        let per_word = precision.per_word();
+    /// Weights as (blocks, stages, tiles of channels, words of a tile), zero beyond the last.
+    pub fn pack(self, channels: usize, terms: usize, weight: impl Fn(usize, usize) -> f32) -> Vec<u32> {
+        let (per_word, side) = (self.precision.per_word(), self.tile.side());
         let inside =
             |channel, term| if channel < channels && term < terms { weight(channel, term) } else { 0.0 };
-        let len = self.packed_len(channels, terms, precision);
+        let len = self.packed_len(channels, terms);
         let mut words = Vec::with_capacity(len);
-        let tiles = self.side() / CHANNELS;
-        let stages = len / (self.blocks(channels) * self.side() * WORDS).max(1);
-        for (block, stage) in (0..self.blocks(channels)).flat_map(|b| (0..stages).map(move |s| (b, s))) {
-            for (tile, half) in (0..tiles).flat_map(|t| (0..2).map(move |h| (t, h))) {
-                for lane in 0..32 {
-                    let word = |channel: usize, k: usize| {
-                        let channel = block * self.side() + tile * CHANNELS + lane / 4 + channel;
-                        let term = (stage * WORDS + lane % 4 * QUARTER + 2 * half + k) * per_word;
-                        precision.word([inside(channel, term), inside(channel, term + 1)])
-                    };
-                    words.extend([word(0, 0), word(8, 0), word(0, 1), word(8, 1)]);
-                }
+        let blocks = self.tile.blocks(channels);
+        let stages = len / (blocks * side * WORDS).max(1);
+        for (block, stage) in (0..blocks).flat_map(|b| (0..stages).map(move |s| (b, s))) {
+            for tile in 0..side / CHANNELS {
+                words.extend((0..CHANNELS * WORDS).map(|i| {
+                    let (row, word) = self.place(i);
+                    let channel = block * side + tile * CHANNELS + row;
+                    let term = (stage * WORDS + word) * per_word;
+                    self.precision.word([inside(channel, term), inside(channel, term + 1)])
+                }));
             }
         }
         words
+    }
+
+    /// Channel of a tile, and word of its terms, of the `i`-th of a tile's words in a stage.
+    fn place(self, i: usize) -> (usize, usize) {
+        let (four, k) = (i / 4, i % 4);
+        match self.set {
+            // By quarters and channels, four words.
+            Set::Sm70 => (four % CHANNELS, four / CHANNELS * QUARTER + k),
+            // By halves of a quarter and lanes, two words of two channels.
+            _ => {
+                let (half, lane) = (four / 32, four % 32);
+                (lane / 4 + k % 2 * 8, lane % 4 * QUARTER + 2 * half + k / 2)
+            }
+        }
     }
 }

@@ -4,7 +4,11 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Set {
     /// For all GPUs.
-    Sm72,
+    Base,
+    /// For those whose matrix units take f16 by pairs of quads, which later ones only imitate.
+    Sm70,
+    /// For those whose matrix units take f16 and whose copies do not run by themselves.
+    Sm75,
     /// For those with matrix units for bf16 and tf32.
     Sm80,
     /// For those with warpgroups, which later ones lack.
@@ -15,7 +19,9 @@ impl Set {
     /// Whether it runs on GPUs of a compute capability, ten times the major plus the minor number.
     pub fn runs_on(self, capability: u32) -> bool {
         match self {
-            Self::Sm72 => capability >= 72,
+            Self::Base => capability >= 70,
+            Self::Sm70 => (70..75).contains(&capability),
+            Self::Sm75 => (75..80).contains(&capability),
             Self::Sm80 => capability >= 80,
             Self::Sm90a => capability == 90,
         }
@@ -42,7 +48,9 @@ macro_rules! modules {
 }
 
 modules! {
-    "sm72": "attention" "blur" "boxes" "conv" "conv_transpose" "layer_norm" "map" "matmul" "pool" "reduce" "resize" "roi_align" "samples" "select" "softmax";
+    "base": "attention" "blur" "boxes" "conv" "conv_transpose" "layer_norm" "map" "matmul" "pool" "reduce" "resize" "roi_align" "samples" "select" "softmax";
+    "sm70": "conv_transpose" "conv_windows" "matmul";
+    "sm75": "attention" "conv_transpose" "conv_windows" "matmul";
     "sm80": "attention" "conv" "conv_laid" "conv_transpose" "conv_windows" "layer_norm" "matmul";
     "sm90a": "conv" "matmul";
 }

@@ -36,7 +36,11 @@ pub static PROOF: LazyLock<Proof> = LazyLock::new(|| {
     // Where bytes are asked for, kernels round to bf16.
     for precision in Precision::ALL.into_iter().filter(|p| *p != Precision::Int8) {
         // The newest sets, then those below them where there is a choice.
-        let capabilities: &[u32] = if precision == Precision::F32 { &[90] } else { &[90, 80] };
+        let capabilities: &[u32] = match precision {
+            Precision::F32 => &[90],
+            Precision::F16 => &[90, 80, 75, 72],
+            _ => &[90, 80],
+        };
         for capability in capabilities {
             for case in CASES {
                 let golden = &goldens[case.name];

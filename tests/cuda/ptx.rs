@@ -83,7 +83,9 @@ fn every_source_is_compiled_and_embedded() {
 fn ptx_runs_on_old_drivers_and_uses_no_stack() {
     for module in MODULES {
         let (version, target) = match module.name.split_once('/').unwrap().0 {
-            "sm72" => ("6.3", "sm_72"),
+            "base" => ("6.3", "sm_70"),
+            "sm70" => ("6.4", "sm_70"),
+            "sm75" => ("6.5", "sm_75"),
             "sm80" => ("7.0", "sm_80"),
             "sm90a" => ("8.0", "sm_90a"),
             other => panic!("{other}: no such set"),

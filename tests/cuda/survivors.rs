@@ -19,17 +19,17 @@ pub struct Survivor {
 /// All of them.
 pub const SURVIVORS: &[Survivor] = &[
     Survivor {
-        file: "attention_sm80.cu",
+        file: "attention_tiles.cuh",
         line: "for (u32 first = 0; first < tokens; first += KEYS) {",
         kind: SiteKind::Bounds,
-        mutants: 2,
+        mutants: 3,
         why: "the loop is entered, since a window has a token",
     },
     Survivor {
-        file: "attention_sm80.cu",
+        file: "attention_tiles.cuh",
         line: "for (u32 group = warp * 16; group < (tokens + 63) / 64 * 64; group += WARPS * 16) {",
         kind: SiteKind::Bounds,
-        mutants: 2,
+        mutants: 3,
         why: "the loop is entered by every warp, since a window has a token",
     },
     Survivor {
@@ -127,15 +127,15 @@ pub const SURVIVORS: &[Survivor] = &[
         file: "matrix_tiles.cuh",
         line: "if (more) bring(stage + 1, v);",
         kind: SiteKind::Bounds,
-        mutants: 15,
+        mutants: 25,
         why: "beyond the last stage there are no terms, and nothing is read",
     },
     Survivor {
         file: "matrix_tiles.cuh",
         line: "if (stage < stages) {",
         kind: SiteKind::Bounds,
-        mutants: 19,
-        why: "the first stage's weights are copied, since a product has a term",
+        mutants: 29,
+        why: "the first stage's weights are brought, since a product has a term",
     },
     Survivor {
         file: "resize.cu",
@@ -192,5 +192,12 @@ pub const SURVIVORS: &[Survivor] = &[
         kind: SiteKind::Bounds,
         mutants: 1,
         why: "passes over the product where a head has no elements, and every head has",
+    },
+    Survivor {
+        file: "windows.cuh",
+        line: "if (from >= 1u << 2 * halved) return;",
+        kind: SiteKind::Bounds,
+        mutants: 12,
+        why: "makes terms for corners that no window begins with; of half as many terms there would be corners beyond the last",
     },
 ];

@@ -1,5 +1,6 @@
 //! Sessions in this process: what they compute, share, leave behind, and say when the driver fails.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fake_cuda::Fake;
@@ -220,9 +221,9 @@ fn properties_are_the_devices() {
     assert_clean(&fake);
     drop(fake);
 
-    let fake = Fake::start("capability=70").unwrap();
+    let fake = Fake::start("capability=62").unwrap();
     let old = Driver::open(0).map(|_| ()).unwrap_err().to_string();
-    assert!(old.contains("7.0") && old.contains("7.2 is needed"), "{old}");
+    assert!(old.contains("6.2") && old.contains("7.0 is needed"), "{old}");
     assert_clean(&fake);
     drop(fake);
 
@@ -232,15 +233,27 @@ fn properties_are_the_devices() {
 }
 
 #[test]
-fn old_gpus_get_none_of_the_newer_ptx() {
+fn gpus_get_the_ptx_of_their_own_matrix_units() {
     let model = demo();
-    for (capability, newer) in [(72, false), (80, true)] {
+    let (bf16, f16) = (Precision::Bf16, Precision::F16);
+    let sets = [
+        (72, bf16, None),
+        (75, bf16, None),
+        (80, bf16, Some("80")),
+        (70, f16, Some("70")),
+        (72, f16, Some("70")),
+        (75, f16, Some("75")),
+        (89, f16, Some("80")),
+    ];
+    for (capability, precision, set) in sets {
         let fake = Fake::start(&format!("capability={capability}")).unwrap();
-        let engine =
-            Engine::open(Setup { device: CUDA, precision: Precision::Bf16, ..Setup::default() }).unwrap();
+        let engine = Engine::open(Setup { device: CUDA, precision, ..Setup::default() }).unwrap();
         let mut session = engine.compile(&model, size(&model), &[], None).unwrap();
         drop(engine);
-        assert_eq!(session.plan().steps.iter().any(|s| s.choice.entry.ends_with("_sm80")), newer);
+        let steps = session.plan().steps.iter();
+        let sets: BTreeSet<_> =
+            steps.filter_map(|s| s.choice.entry.rsplit_once("_sm")).map(|(_, n)| n).collect();
+        assert_eq!(sets, set.into_iter().collect(), "{capability} in {precision}");
         run(&mut session, 0).unwrap();
         drop(session);
         assert_clean(&fake);

@@ -13,7 +13,7 @@ use crate::cuda::modules::module_of;
 use crate::{Error, Result};
 
 /// Least compute capability the program's PTX runs on.
-const MIN_CAPABILITY: u32 = 72;
+const MIN_CAPABILITY: u32 = 70;
 
 /// One GPU, ready to work.
 pub(super) struct Context {
@@ -63,7 +63,7 @@ impl Context {
         let properties = properties(device).map_err(failed)?;
         if properties.capability < MIN_CAPABILITY {
             return Err(Error::device(format!(
-                "cuda:{index}, {}, has compute capability {}.{}; 7.2 is needed; use --device cpu",
+                "cuda:{index}, {}, has compute capability {}.{}; 7.0 is needed; use --device cpu",
                 properties.name,
                 properties.capability / 10,
                 properties.capability % 10

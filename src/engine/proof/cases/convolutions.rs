@@ -174,6 +174,11 @@ fn windows(all: &mut Cases) {
             r("r").scaled_add(0.2, r("q").scaled_add(0.3, y.prelu(b.param("s", &[w[0]]))))
         });
     }
+    all.push("windows enlarged", |b| {
+        let (x, w) = (b.input("x", &[2, 5, 7, 11]).upsample_nearest(2), b.param("w", &[20, 5, 3, 3]));
+        let conv = Conv2d { stride: [1, 3], dilation: [3, 2], padding: [3, 2], ..plain };
+        x.conv2d(w, Some(b.param("b", &[20])), conv).relu()
+    });
     for (size, c_out) in [(16, 64), (24, 128)] {
         all.push(format!("windows of {size}x{size} to {c_out}, plain"), |b| {
             let (x, w) = (b.input("x", &[1, 4, size, size]), b.param("w", &[c_out, 4, 2, 2]));

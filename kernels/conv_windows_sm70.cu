@@ -1,0 +1,5 @@
+// Convolutions of any stride, dilation and small kernel on the matrix units of sm_70 and sm_72.
+#include "conv_windows.cuh"
+
+CONVOLUTION(conv2d_fwd_f16f32__windows_64x64_sm70, F16Sm70, 2, 4, 2, 2)
+CONVOLUTION(conv2d_fwd_f16f32__windows_128x128_sm70, F16Sm70, 4, 8, 2, 2)
