@@ -97,7 +97,7 @@ template <class E, u32 ROWS_OF_Y, u32 KERNEL> struct Block {
             if (first >= p.c_out) break;
             const EpilogueOctet channels(o, p, first);
             ROLLED for (u32 i = lane; i < 256; i += 32) {
-                channels.template store<E, F::STRIDE>(o, p, own, first_row + i / 8 * ROWS_OF_Y, i % 8, staged + 8 * octet * F::STRIDE + i);
+                channels.template store<E, F::STRIDE>(o, p, block_z(), own, first_row + i / 8 * ROWS_OF_Y, i % 8, staged + 8 * octet * F::STRIDE + i);
             }
         }
     }

@@ -59,10 +59,10 @@ template <class E> DEVICE void lay_out(const Operands& o, const Conv2dParams& p)
 
 // Puts an octet of a pixel into its unit and into the halos of the units beside it; where there is none, the own halo
 // is zero.
-DEVICE void spread(const Operands& o, const Conv2dParams& p, u32 own, u32 down, u32 right, u32 octet, Four words) {
+DEVICE void spread(const Operands& o, const Conv2dParams& p, u32 image, u32 own, u32 down, u32 right, u32 octet, Four words) {
     const i32 across = (i32)units_across(p), all = (i32)units_down(p);
     const i32 edge_down = down == 0 ? -1 : down == ROWS - 1, edge_right = right == 0 ? -1 : right == COLUMNS - 1;
-    u8* unit = unit_at(o.laid, p, octet / 2, block_z(), own);
+    u8* unit = unit_at(o.laid, p, octet / 2, image, own);
     ROLLED for (u32 k = 0; k < 4; k++) {
         const i32 step_down = k / 2 ? edge_down : 0, step_right = k % 2 ? edge_right : 0;
         if ((k / 2 && !step_down) || (k % 2 && !step_right)) continue;
@@ -85,9 +85,9 @@ struct EpilogueOctet {
         UNROLL for (u32 c = 0; c < 8; c++) e[c] = epilogue_channel(p.epilogue, o, first + c < p.c_out ? first + c : first);
     }
 
-    // Stores a pixel of a unit, whose sums lie so far apart, in y, and where the next convolution looks for it.
+    // Stores a pixel of an image's unit, whose sums lie so far apart, in y, and where the next convolution looks for it.
     template <class E, u32 APART>
-    DEVICE_MEMBER void store(const Operands& o, const Conv2dParams& p, u32 own, u32 down, u32 right, const f32* sums) const {
+    DEVICE_MEMBER void store(const Operands& o, const Conv2dParams& p, u32 image, u32 own, u32 down, u32 right, const f32* sums) const {
         const u32 across = units_across(p), row = own / across * ROWS + down, column = own % across * COLUMNS + right;
         const bool inside = row < p.h_out && column < p.w_out;
         f32 v[8];
@@ -95,13 +95,13 @@ struct EpilogueOctet {
             v[c] = 0.0f;
             if (!inside || first + c >= p.c_out) continue;
             const u64 at = ((u64)(first + c) * p.h_out + row) * p.w_out + column;
-            v[c] = with_residuals(p, o, block_z(), at, activated(p.epilogue, e[c], sums[c * APART]));
+            v[c] = with_residuals(p, o, image, at, activated(p.epilogue, e[c], sums[c * APART]));
             // Where nobody reads y but by its layout, there is none.
-            if (o.y) o.y[block_z() * p.y_batch_stride + at] = v[c];
+            if (o.y) o.y[image * p.y_batch_stride + at] = v[c];
         }
         if (o.laid) {
             const Four words{E::word(v), E::word(v + 2), E::word(v + 4), E::word(v + 6)};
-            spread(o, p, own, down, right, first / 8, words);
+            spread(o, p, image, own, down, right, first / 8, words);
         }
     }
 };

@@ -52,6 +52,37 @@ struct Conv2dParams {
     Epilogue epilogue;
 };
 
+// One convolution of a chain.
+struct Link {
+    // What a launch of its own would get.
+    Operands o;
+    Conv2dParams p;
+    // The ticket of its first item. Items are halves of units, for each block of channels, for each image.
+    u32 first;
+    u32 halves;
+    u32 blocks;
+    // Tiles of 16 channels of an item.
+    u32 tiles;
+    // The first of the counters of its items that are done: one for each unit, or one for all of them.
+    u32 counter;
+    u32 by_unit;
+};
+
+// A chain: `prepared` holds its links, `workspace` its counters.
+struct ChainParams {
+    u32 links;
+    u32 items;
+    u32 counters;
+    u32 reserved;
+};
+
+// What blocks of a chain count; all zero before and after a launch.
+struct Counters {
+    u32 next;
+    u32 left;
+    u32 done[];
+};
+
 enum {
     MAP_FILL, MAP_COPY, MAP_RELU, MAP_LEAKY_RELU, MAP_SIGMOID, MAP_SCALE, MAP_ADD, MAP_MUL, MAP_PRELU,
     MAP_AFFINE, MAP_NORM, MAP_NORM_SCALE, MAP_NORM_SHIFT, MAP_GELU, MAP_MAX
@@ -264,6 +295,8 @@ static_assert(sizeof(GatherParams) == 48, "as in src/kernel/select.rs");
 static_assert(sizeof(RoiAlignParams) == 88, "as in src/kernel/roi_align.rs");
 static_assert(sizeof(Operands) == 80, "as in src/cuda/launch.rs");
 static_assert(sizeof(Conv2dParams) == 136, "as in src/kernel/conv.rs");
+static_assert(sizeof(Link) == 240, "as in src/cuda/chain.rs");
+static_assert(sizeof(ChainParams) == 16, "as in src/cuda/chain.rs");
 static_assert(sizeof(MapParams) == 352, "as in src/kernel/map.rs");
 static_assert(sizeof(ResizeParams) == 48, "as in src/kernel/resize.rs");
 static_assert(sizeof(BlurParams) == 28, "as in src/kernel/blur.rs");

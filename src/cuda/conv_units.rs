@@ -113,7 +113,7 @@ pub(super) fn lay_result_out(launch: &mut Launch, room: usize) -> Result<bool> {
 }
 
 /// Bytes of one stage of all units.
-fn stage_bytes(p: &Conv2dParams) -> usize {
+pub(super) fn stage_bytes(p: &Conv2dParams) -> usize {
     p.batch as usize * unit_count(p) * UNIT_BYTES
 }
 

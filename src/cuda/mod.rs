@@ -7,6 +7,7 @@
 mod attention;
 mod blur;
 mod boxes;
+pub mod chain;
 mod conv;
 mod conv_laid;
 mod conv_matrix;

@@ -51,7 +51,7 @@ modules! {
     "base": "attention" "blur" "boxes" "conv" "conv_transpose" "layer_norm" "map" "matmul" "pool" "reduce" "resize" "roi_align" "samples" "select" "softmax";
     "sm70": "conv_transpose" "conv_windows" "matmul";
     "sm75": "attention" "conv_transpose" "conv_windows" "matmul";
-    "sm80": "attention" "conv" "conv_laid" "conv_transpose" "conv_windows" "layer_norm" "matmul";
+    "sm80": "attention" "conv" "conv_chain" "conv_laid" "conv_transpose" "conv_windows" "layer_norm" "matmul";
     "sm90a": "conv" "matmul";
 }
 

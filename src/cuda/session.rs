@@ -1,15 +1,16 @@
 //! The device and its sessions: one allocation per class of memory, one stream per session.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::driver::Driver;
 use super::gpu::{Gpu, Job, Memory, Stream};
 use super::launch::MAX_OPERANDS;
 use super::load::{launches, Image};
-use super::{layouts, table};
+use super::{chain, driver, layouts, table};
 use crate::kernel::precision::Precision;
 use crate::kernel::Kernel;
-use crate::plan::{Choice, Device, Kernels, Plan, Pool, Port, Region, Rounding, Session, Slot};
+use crate::plan::{Choice, Device, Kernels, Plan, Pool, Port, Region, Rounding, Session, Slot, Step};
 use crate::tensor::TensorStore;
 use crate::Result;
 
@@ -21,6 +22,7 @@ pub struct Cuda {
     gpu: Arc<dyn Gpu>,
     precision: Precision,
     in_full: bool,
+    chained: bool,
 }
 
 impl Cuda {
@@ -29,12 +31,13 @@ impl Cuda {
     /// # Errors
     /// `Device` when there is no driver, no such GPU, or one the program's PTX does not run on.
     pub fn open(index: usize) -> Result<Self> {
-        Ok(Self::on(Arc::new(Driver::open(index)?)))
+        let chained = driver::is_set(driver::CHAINS) && !driver::is_set(driver::STEPS);
+        Ok(Self { chained, ..Self::on(Arc::new(Driver::open(index)?)) })
     }
 
     /// The device whose launches `gpu` executes.
     pub fn on(gpu: Arc<dyn Gpu>) -> Self {
-        Self { gpu, precision: Precision::default(), in_full: false }
+        Self { gpu, precision: Precision::default(), in_full: false, chained: false }
     }
 
     /// The same device, but factors of products may be rounded so.
@@ -47,6 +50,12 @@ impl Cuda {
     #[must_use]
     pub fn in_full(self) -> Self {
         Self { in_full: true, ..self }
+    }
+
+    /// The same device, but convolutions that follow each other are one launch, which changes no bit.
+    #[must_use]
+    pub fn chained(self) -> Self {
+        Self { chained: true, ..self }
     }
 }
 
@@ -74,7 +83,7 @@ impl Device for Cuda {
     }
 
     fn unrounded(&self) -> Option<Box<dyn Device>> {
-        let exact = Self { gpu: self.gpu.clone(), precision: Precision::F32, in_full: self.in_full };
+        let exact = Self { gpu: self.gpu.clone(), precision: Precision::F32, ..*self };
         (self.precision != Precision::F32).then(|| Box::new(exact) as Box<dyn Device>)
     }
 
@@ -84,7 +93,8 @@ impl Device for Cuda {
         let params = Memory::new(&self.gpu, image.bytes.len())?;
         self.gpu.write(params.address(), &image.bytes)?;
         let image = Image { bytes: Vec::new(), ..image };
-        let shared = Arc::new(Shared { gpu: self.gpu.clone(), plan, image, params, in_full: self.in_full });
+        let Self { in_full, chained, .. } = *self;
+        let shared = Arc::new(Shared { gpu: self.gpu.clone(), plan, image, params, in_full, chained });
         Ok(Box::new(CudaSession::new(shared)?))
     }
 }
@@ -96,6 +106,7 @@ struct Shared {
     image: Image,
     params: Memory,
     in_full: bool,
+    chained: bool,
 }
 
 /// A loaded plan with memory of its own.
@@ -103,11 +114,11 @@ struct CudaSession {
     shared: Arc<Shared>,
     inputs: Places,
     outputs: Places,
-    /// The step that each launch belongs to.
-    steps: Vec<usize>,
+    /// The steps that each launch is of.
+    steps: Vec<Range<usize>>,
     // Before the memory it uses, so that it ends first.
     stream: Box<dyn Stream>,
-    _memory: [Memory; 4],
+    _memory: Vec<Memory>,
 }
 
 /// Where ports lie in the memory they share, in bytes.
@@ -128,8 +139,16 @@ impl Places {
         places
     }
 
-    fn of(&self, index: usize) -> std::ops::Range<usize> {
+    fn of(&self, index: usize) -> Range<usize> {
         self.starts[index]..self.starts[index] + self.lens[index]
+    }
+}
+
+/// What the launch of steps is called.
+fn label(steps: &[Step]) -> String {
+    match steps {
+        [first, .., last] => format!("{} to {}", first.label, last.label),
+        steps => steps.iter().map(|step| step.label.clone()).collect(),
     }
 }
 
@@ -140,7 +159,7 @@ impl CudaSession {
         let (inputs, outputs) = (Places::new(&plan.inputs), Places::new(&plan.outputs));
         let sizes = [plan.arena * ELEMENT, plan.workspace * ELEMENT, inputs.total, outputs.total];
         let [arena, workspace, x, y] = sizes.map(|bytes| Memory::new(&shared.gpu, bytes));
-        let memory = [arena?, workspace?, x?, y?];
+        let mut memory = vec![arena?, workspace?, x?, y?];
         let [arena, workspace, x, y] = [0, 1, 2, 3].map(|k| memory[k].address());
         let address = |slot: Slot| {
             let start = match slot.region {
@@ -166,10 +185,23 @@ impl CudaSession {
         if !shared.in_full {
             layouts::shorten(&plan.steps, &mut of_steps, address, (workspace, plan.workspace))?;
         }
-        let mut steps = Vec::with_capacity(plan.steps.len());
-        for (at, (step, launches)) in plan.steps.iter().zip(of_steps).enumerate() {
-            steps.extend(launches.iter().map(|_| at));
-            job.launches.extend(launches.into_iter().map(|launch| (step.label.clone(), launch)));
+        let each = of_steps.into_iter().enumerate();
+        let mut launches: Vec<_> =
+            each.flat_map(|(at, of)| of.into_iter().map(move |launch| (at..at + 1, launch))).collect();
+        if shared.chained {
+            let (mut merged, bytes) = chain::merge(launches, shared.gpu.multiprocessors())?;
+            if !bytes.is_empty() {
+                let tables = Memory::new(&shared.gpu, bytes.len())?;
+                shared.gpu.write(tables.address(), &bytes)?;
+                chain::place(&mut merged, tables.address());
+                memory.push(tables);
+            }
+            launches = merged;
+        }
+        let mut steps = Vec::with_capacity(launches.len());
+        for (of, launch) in launches {
+            job.launches.push((label(&plan.steps[of.clone()]), launch));
+            steps.push(of);
         }
         let stream = shared.gpu.stream(job)?;
         Ok(Self { inputs, outputs, steps, stream, _memory: memory, shared })
@@ -200,8 +232,14 @@ impl Session for CudaSession {
     fn time_steps(&mut self) -> Result<Vec<f64>> {
         let launches = self.stream.time_launches()?;
         let mut seconds = vec![0.0; if launches.is_empty() { 0 } else { self.plan().steps.len() }];
-        for (step, taken) in self.steps.iter().zip(launches) {
-            seconds[*step] += taken;
+        for (of, taken) in self.steps.iter().zip(launches) {
+            let products: Vec<f64> =
+                self.plan().steps[of.clone()].iter().map(|s| s.kernel.products()).collect();
+            let all: f64 = products.iter().sum();
+            for (step, products) in of.clone().zip(&products) {
+                // What one launch takes for several steps is told apart by their products alone.
+                seconds[step] += if of.len() == 1 { taken } else { taken * products / all };
+            }
         }
         Ok(seconds)
     }

@@ -11,7 +11,7 @@ use crate::util::ranges::{meet, without};
 use crate::Result;
 
 /// Addresses of bytes, some of each image.
-type Parts = Vec<Range<u64>>;
+pub(super) type Parts = Vec<Range<u64>>;
 
 /// What the steps of a plan read and write.
 pub(super) struct Stored(Vec<Touched>);
@@ -117,7 +117,7 @@ fn writes(step: &Step, address: impl Fn(Slot) -> u64) -> Parts {
 }
 
 /// `len` elements of each image.
-fn images(start: u64, batch: u32, stride: u64, len: usize) -> Parts {
+pub(super) fn images(start: u64, batch: u32, stride: u64, len: usize) -> Parts {
     (0..batch).map(|image| bytes(start + u64::from(image) * stride * BYTES_OF_ELEMENT, len)).collect()
 }
 

@@ -31,13 +31,15 @@ fn resnet(bottleneck: bool) -> Case {
     Case::new(format!("resnet, {bottleneck}"), b.finish().unwrap()).unwrap()
 }
 
-/// What a case gives, as bits, and what was launched for it.
-fn run(case: &Case, capability: u32, precision: Precision, in_full: bool) -> (Vec<u32>, Vec<Launched>) {
+/// What a case gives, as bits, and what was launched for it, on a device as `change` makes it.
+fn run(
+    case: &Case,
+    capability: u32,
+    precision: Precision,
+    change: fn(Cuda) -> Cuda,
+) -> (Vec<u32>, Vec<Launched>) {
     let machine = Machine::new(capability);
-    let mut cuda = Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision);
-    if in_full {
-        cuda = cuda.in_full();
-    }
+    let cuda = change(Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision));
     let plan = Arc::new(compile(&case.graph, cuda.kernels()).unwrap());
     let mut session = cuda.load(plan, &case.weights).unwrap();
     machine.launched();
@@ -58,7 +60,9 @@ fn laying(launched: &[Launched]) -> BTreeMap<(&'static str, bool), usize> {
 
 #[test]
 fn no_bit_changes() {
-    let small = |case: &Case| ["chain", "dense", "growth"].iter().any(|name| case.name.starts_with(name));
+    let small = |case: &Case| {
+        ["chain", "dense", "growth", "residual blocks"].iter().any(|name| case.name.starts_with(name))
+    };
     let mut all: Vec<Case> = cases().unwrap().into_iter().filter(small).collect();
     all.extend([
         swin(true, [64, 128]),
@@ -70,11 +74,32 @@ fn no_bit_changes() {
     for case in all {
         for (capability, precision) in [(90, Precision::Bf16), (80, Precision::Bf16), (90, Precision::F16)] {
             let name = format!("{} in {precision} on {capability}", case.name);
-            let (full, plain) = run(&case, capability, precision, true);
-            let (short, launched) = run(&case, capability, precision, false);
+            let (full, plain) = run(&case, capability, precision, Cuda::in_full);
+            let (short, launched) = run(&case, capability, precision, |cuda| cuda);
             assert!(full == short, "{name}");
             assert!(laying(&plain).is_empty(), "{name}: {:?}", laying(&plain));
             assert!(!laying(&launched).is_empty(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn chains_change_no_bit() {
+    let chains = |case: &Case| {
+        ["dense block", "growth", "residual blocks"].iter().any(|name| case.name.starts_with(name))
+    };
+    let cases: Vec<Case> = cases().unwrap().into_iter().filter(chains).collect();
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        for precision in [Precision::Bf16, Precision::F16] {
+            let name = format!("{} in {precision}", case.name);
+            let (plain, single) = run(&case, 80, precision, |cuda| cuda);
+            let (chained, launched) = run(&case, 80, precision, Cuda::chained);
+            assert!(plain == chained, "{name}");
+            let are_chains = |l: &&Launched| l.entry.starts_with("conv_chain");
+            assert_eq!(single.iter().filter(are_chains).count(), 0, "{name}");
+            assert_eq!(launched.iter().filter(are_chains).count(), 1, "{name}");
+            assert!(launched.len() < single.len(), "{name}");
         }
     }
 }

@@ -52,6 +52,12 @@ pub static PROOF: LazyLock<Proof> = LazyLock::new(|| {
             sizes.iter().for_each(|case| proof.add(case, *capability, precision));
         }
         // A convolution on its own reads x as it is stored, but in full.
+        let chains = ["dense block", "growth", "residual blocks"];
+        for case in sizes.iter().filter(|case| chains.iter().any(|name| case.name.starts_with(name))) {
+            let machine = Machine::new(80);
+            let cuda = Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision).chained();
+            proof.note(&machine, agrees(&cuda, case, precision));
+        }
         for case in sizes.iter().filter(|case| case.name.starts_with("units")) {
             let machine = Machine::new(80);
             let cuda = Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision).in_full();

@@ -106,6 +106,7 @@ fn entries_are_named_once_and_take_operands_and_parameters() {
             assert_eq!(module_of(entry).unwrap().name, module.name);
             let params = match entry.split("_fwd").next().unwrap() {
                 "conv2d" => size_of::<swath::kernel::conv::Conv2dParams>(),
+                "conv_chain" => size_of::<swath::cuda::chain::ChainParams>(),
                 "map" => size_of::<swath::kernel::map::MapParams>(),
                 "resize" => size_of::<swath::kernel::resize::ResizeParams>(),
                 "blur" => size_of::<swath::kernel::blur::BlurParams>(),

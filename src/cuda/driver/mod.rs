@@ -2,7 +2,8 @@
 //!
 //! The only part of the device that talks to the driver. Errors of the driver are sticky and come
 //! late: a failed kernel shows at the next wait. `SWATH_CUDA_STEPS=1` launches one kernel at a time
-//! and waits for each, so that an error names its kernel; results are the same bits.
+//! and waits for each, so that an error names its kernel; `SWATH_CUDA_CHAINS=1` launches convolutions that
+//! follow each other as one. Results are the same bits.
 
 mod context;
 mod stream;
@@ -15,6 +16,16 @@ use super::gpu::{Gpu, Job, Stream};
 use super::launch::Launch;
 use crate::plan::Pool;
 use crate::Result;
+
+/// Says that kernels are launched one at a time.
+pub(super) const STEPS: &str = "SWATH_CUDA_STEPS";
+/// Says that convolutions that follow each other are one launch.
+pub(super) const CHAINS: &str = "SWATH_CUDA_CHAINS";
+
+/// Whether an environment variable asks for something.
+pub(super) fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|v| v != "0")
+}
 
 /// One GPU.
 pub struct Driver {

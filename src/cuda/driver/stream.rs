@@ -14,12 +14,10 @@ use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
 use super::context::{enqueue, Context};
+use super::{is_set, STEPS};
 use crate::cuda::gpu::{Job, Stream};
 use crate::cuda::launch::Launch;
 use crate::{Error, Result};
-
-/// Says that kernels are launched one at a time.
-const STEPS: &str = "SWATH_CUDA_STEPS";
 
 /// One job, ready to run.
 pub(super) struct DriverStream {
@@ -46,7 +44,7 @@ impl DriverStream {
             *event = result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)
                 .map_err(|e| this.context.failed(e))?;
         }
-        if std::env::var_os(STEPS).is_none_or(|v| v == "0") {
+        if !is_set(STEPS) {
             this.graph = Some(this.capture()?);
         }
         Ok(this)
