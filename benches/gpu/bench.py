@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SECTIONS = ["ceilings", "kernels", "networks", "scene"]
+SECTIONS = ["ceilings", "kernels", "networks", "chains", "scene"]
 PRECISIONS = ["f32", "tf32", "f16", "bf16"]
 DATES, CHANNELS = 8, 3
 
@@ -34,6 +34,8 @@ class Sizes:
         self.blocks = 1 if tiny else 23
         self.inputs = [(1, 8)] if tiny else [(1, 128), (16, 32), (1, 256)]
         self.runs = 2 if tiny else 20
+        self.chains = [8] if tiny else [32, 64, 128, 256]
+        self.turns = 1 if tiny else 3
         self.scene = 66 if tiny else 10980
         self.dates = 2 if tiny else DATES
 
@@ -128,10 +130,10 @@ def setup(device, precision):
     return ["--device", device, "--precision", precision]
 
 
-def profile(swath, device, precision, model, batch, side, runs):
+def profile(swath, device, precision, model, batch, side, runs, **more):
     """swath's times of one network."""
     words = [*setup(device, precision), "--batch", batch, "--size", side, "--runs", runs]
-    return json.loads(run([swath, "bench", model, *words, "--entries", "--json"]))
+    return json.loads(run([swath, "bench", model, *words, "--entries", "--json"], **more))
 
 
 def kernel_rows(profiles, ceiling):
@@ -148,6 +150,26 @@ def kernel_rows(profiles, ceiling):
                 row["of_matrix"] = row["flops_per_second"] / most
                 row["of_copy"] = row["bytes_per_second"] / ceiling["copy_bytes_per_second"]
             rows.append(row)
+    return rows
+
+
+def chain_rows(swath, device, precisions, model, sizes, left_out):
+    """Whole runs with a launch for each convolution, and with one for all that follow each other, in turns."""
+    rows = []
+    for precision in (p for p in precisions if p in ("f16", "bf16")):
+        for side in sizes.chains:
+            runs, chained = {"0": [], "1": []}, False
+            for _ in range(sizes.turns):
+                for chains, seconds in runs.items():
+                    env = {**os.environ, "SWATH_CUDA_CHAINS": chains}
+                    found = profile(swath, device, precision, model, 1, side, sizes.runs, env=env)
+                    seconds += found["runs"]
+                    chained |= any("__laid_3x3" in kernel["entry"] for kernel in found["kernels"])
+            if not chained:
+                left_out.append(f"chains at {side}², {precision}: this GPU has none there")
+                continue
+            apart, together = (statistics.median(seconds) for seconds in runs.values())
+            rows.append({"network": f"1 x {side}²", "precision": precision, "apart": apart, "together": together})
     return rows
 
 
@@ -283,6 +305,13 @@ def tables(result):
             ratio = f"{r['best_peer_over_swath']:.2f}" if best else "–"
             rows.append((r["network"], r["precision"], f"{1e3 * r['swath']:.2f}", f"{1e3 * r['kernels']:.2f}", peer, ratio))
         parts.append(table(heads, rows))
+    if result.get("chains"):
+        heads = ["network", "precision", "a launch each, ms", "chains, ms", "a launch each over chains"]
+        rows = [
+            (r["network"], r["precision"], f"{1e3 * r['apart']:.3f}", f"{1e3 * r['together']:.3f}", f"{r['apart'] / r['together']:.3f}")
+            for r in result["chains"]
+        ]
+        parts.append(table(heads, rows))
     if "scene" in result:
         s = result["scene"]
         gpu = f"{s['gpu_bytes'] / 2**30:.2f} GiB" if s["gpu_bytes"] else "–"
@@ -330,6 +359,8 @@ def main():
             result["kernels"] = kernel_rows(profiles, result.get("ceilings"))
         if "networks" in args.sections:
             result["networks"] = network_rows(torch, profiles, None if args.model else model, sizes)
+        if "chains" in args.sections:
+            result["chains"] = chain_rows(args.swath, args.device, args.precisions, model, sizes, result["left_out"])
         if "scene" in args.sections:
             precision = args.precisions[-1]
             largest = sizes.inputs[-1]

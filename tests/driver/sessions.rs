@@ -42,12 +42,17 @@ fn run(session: &mut Session, seed: usize) -> Result<Vec<f32>> {
     session.run(&input).map(<[f32]>::to_vec)
 }
 
+/// Does something with environment variables set.
+fn with<T>(variables: &[&str], act: impl FnOnce() -> T) -> T {
+    variables.iter().for_each(|name| std::env::set_var(name, "1"));
+    let done = act();
+    variables.iter().for_each(|name| std::env::remove_var(name));
+    done
+}
+
 /// Runs something with kernels launched one at a time.
 fn in_steps<T>(act: impl FnOnce() -> T) -> T {
-    std::env::set_var("SWATH_CUDA_STEPS", "1");
-    let done = act();
-    std::env::remove_var("SWATH_CUDA_STEPS");
-    done
+    with(&["SWATH_CUDA_STEPS"], act)
 }
 
 /// Nothing is alive, and nothing was done that should not be.
@@ -94,6 +99,45 @@ fn results_that_are_handed_on_laid_out_are_the_same() {
         });
         assert!(outputs[0] == outputs[1], "{}", case.name);
     }
+    assert_clean(&fake);
+}
+
+/// A chain leaves its counters as it found them, so that a graph can be launched again; steps have no chains.
+#[test]
+fn chains_compute_the_same_bits_again_and_again() {
+    let fake = Fake::start("capability=80").unwrap();
+    let case = cases().unwrap().into_iter().find(|case| case.name == "dense block").unwrap();
+    let ways: [&[&str]; 3] = [&[], &["SWATH_CUDA_CHAINS"], &["SWATH_CUDA_CHAINS", "SWATH_CUDA_STEPS"]];
+    let ran = ways.map(|variables| {
+        let before = fake.census().of("launches");
+        let mut sessions = with(variables, || {
+            let cuda = Cuda::open(0).unwrap().with_precision(Precision::Bf16);
+            let plan = Arc::new(compile(&case.graph, cuda.kernels()).unwrap());
+            let first = cuda.load(plan, &case.weights).unwrap();
+            [first.another().unwrap(), first]
+        });
+        let mut bits = Vec::new();
+        for _ in 0..2 {
+            for session in &mut sessions {
+                case.inputs.iter().enumerate().for_each(|(k, x)| session.fill(k, x));
+                session.run().unwrap();
+            }
+            for session in &mut sessions {
+                session.wait().unwrap();
+                bits.push(session.numbers(0).iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+            }
+        }
+        let seconds = sessions[0].time_steps().unwrap();
+        assert!(
+            seconds.len() == sessions[0].plan().steps.len() && seconds.iter().all(|s| *s > 0.0),
+            "{seconds:?}"
+        );
+        (bits, fake.census().of("launches") - before)
+    });
+    assert!(ran[0].0.iter().all(|bits| *bits == ran[0].0[0]));
+    assert!(ran[0].0 == ran[1].0 && ran[0].0 == ran[2].0);
+    // Five convolutions in one, each run, and eleven times when steps are timed.
+    assert_eq!([ran[1].1, ran[2].1], [ran[0].1 - 4 * (4 + 11), ran[0].1]);
     assert_clean(&fake);
 }
 
