@@ -5,6 +5,7 @@
 
 #[path = "../ops/cases.rs"]
 mod cases;
+mod chains;
 #[path = "../ops/compare.rs"]
 #[allow(dead_code, reason = "shared with the other devices' tests")]
 mod compare;

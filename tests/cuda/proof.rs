@@ -11,7 +11,7 @@ use swath::graph::Graph;
 use crate::cases::CASES;
 use crate::compare::{graph, optimised};
 use crate::machine::{Launched, Machine, OnMachine, ENTRIES};
-use crate::{golden, maps};
+use crate::{chains, golden, maps};
 
 /// Cost of an entry's launches beyond which they are only repeated for what they alone execute.
 const MOST_COST: u64 = 1_000_000;
@@ -52,21 +52,25 @@ pub static PROOF: LazyLock<Proof> = LazyLock::new(|| {
             sizes.iter().for_each(|case| proof.add(case, *capability, precision));
         }
         // A convolution on its own reads x as it is stored, but in full.
-        let chains = ["dense block", "growth", "residual blocks"];
-        for case in sizes.iter().filter(|case| chains.iter().any(|name| case.name.starts_with(name))) {
-            let machine = Machine::new(80);
-            let cuda = Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision).chained();
-            proof.note(&machine, agrees(&cuda, case, precision));
-        }
         for case in sizes.iter().filter(|case| case.name.starts_with("units")) {
             let machine = Machine::new(80);
             let cuda = Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision).in_full();
-            proof.note(&machine, agrees(&cuda, case, precision));
+            proof.note(agrees(&cuda, case, precision), machine.launched());
         }
+    }
+    // Others are launched for these as well, which have cases of their own.
+    let in_chain = |l: &Launched| l.entry.starts_with(chains::CHAINS);
+    for (case, precision) in
+        chains::all().iter().flat_map(|case| [(case, Precision::Bf16), (case, Precision::F16)])
+    {
+        let machine = Machine::new(80);
+        let cuda = Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision).chained();
+        let outcome = agrees(&cuda, case, precision);
+        proof.note(outcome, machine.launched().into_iter().filter(in_chain).collect());
     }
     for map in maps::all() {
         let machine = Machine::new(90);
-        proof.note(&machine, maps::agree(&machine, &map));
+        proof.note(maps::agree(&machine, &map), machine.launched());
     }
     proof.launched.values_mut().for_each(few);
     proof
@@ -92,16 +96,16 @@ impl Proof {
     /// Runs a case on a machine of that capability.
     fn add(&mut self, case: &Case, capability: u32, precision: Precision) {
         let machine = Machine::new(capability);
-        self.note(&machine, agree(&machine, case, precision));
+        self.note(agree(&machine, case, precision), machine.launched());
     }
 
     /// Notes which entries a case has chosen, or how it failed, and what was launched.
-    fn note(&mut self, machine: &Machine, outcome: Result<BTreeSet<&'static str>, String>) {
+    fn note(&mut self, outcome: Result<BTreeSet<&'static str>, String>, launched: Vec<Launched>) {
         match outcome {
             Ok(entries) => self.chosen.extend(entries),
             Err(failure) => self.failures.push(failure),
         }
-        for launched in machine.launched() {
+        for launched in launched {
             self.reports.entry(launched.entry).or_default().add(&launched.report);
             self.launched.entry(launched.entry).or_default().push(launched);
         }

@@ -8,15 +8,6 @@ pub(super) fn all(all: &mut Cases) {
     all.push("dense block", |b| {
         dense_block(b, conv(b, b.input("x", &[1, 3, 62, 7]), "first", 32, 3), 16, "block")
     });
-    // Results go to and fro between the place of the layout and those of the results.
-    all.push("residual blocks", |b| {
-        let mut x = conv(b, b.input("x", &[1, 3, 120, 14]), "first", 16, 3);
-        for k in ["1", "2"] {
-            let inner = conv(b, x, &format!("{k}.1"), 16, 3).relu();
-            x = conv(b, inner, &format!("{k}.2"), 16, 3).add(x).relu();
-        }
-        x
-    });
     // Several units of pixels in both directions, whose halos are each other's results.
     for (growth, h, w) in [(16, 130, 20), (64, 100, 14)] {
         all.push(format!("growth by {growth}"), |b| {
