@@ -77,6 +77,7 @@ fn a_calibrated_file_runs_in_int8_and_says_so() {
 
     let said = stdout(&swath(&["weights", "quantize", "-m", &weights, "--calibrate", &scene, "-o", &out]));
     assert!(decibels(&said) >= 40.0 && said.contains("products ") && said.contains("int8 4"), "{said}");
+    assert!(said.contains("a tile takes ") && said.contains(" ms in int8, "), "{said}");
     let again = swath(&["weights", "quantize", "-m", &weights, "--calibrate", &scene, "-o", &out]);
     assert_eq!(again.status.code(), Some(2), "an existing file is not replaced");
 

@@ -137,7 +137,8 @@ struct Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Quantised { tiles: [seen, held], bf16, all, int8, products, left_out, shares, .. } = self.found;
+        let Quantised { tiles: [seen, held], bf16, all, int8, seconds, products, left_out, shares, .. } =
+            self.found;
         writeln!(f, "{}: levels of {products} products from {seen} tiles", self.output.display())?;
         writeln!(
             f,
@@ -145,6 +146,10 @@ impl fmt::Display for Report<'_> {
             self.goal
         )?;
         writeln!(f, "products {shares}")?;
+        let [bf16_ms, int8_ms] = seconds.map(|seconds| 1e3 * seconds);
+        let verdict =
+            if int8_ms < bf16_ms { "" } else { ": here --precision bf16 is faster, and loses less" };
+        writeln!(f, "a tile takes {int8_ms:.0} ms in int8, {bf16_ms:.0} in bf16{verdict}")?;
         if left_out.is_empty() {
             return Ok(());
         }
