@@ -175,10 +175,8 @@ template <class E> DEVICE void attend(const Operands& o, const WindowAttentionPa
             UNROLL for (u32 n = 0; n < DIM / 8; n++) {
                 const u32 element = n * 8 + quarter * 2, channel = block_y() * p.head_dim + element;
                 const f32 v[2] = {mixed[n].v[2 * i] / sum, mixed[n].v[2 * i + 1] / sum};
-                if constexpr (E::COPIES) {
-                    if (element < p.head_dim && o.laid) *(u32*)term_at(o.laid, queries[i].y, channel, channels) = E::word(v);
-                }
-                if (element < p.head_dim && (!E::COPIES || o.y)) *(Two*)(o.y + queries[i].y * channels + channel) = Two{v[0], v[1]};
+                if (element < p.head_dim && o.laid) *(u32*)term_at(o.laid, queries[i].y, channel, channels) = E::word(v);
+                if (element < p.head_dim && o.y) *(Two*)(o.y + queries[i].y * channels + channel) = Two{v[0], v[1]};
             }
         }
     }

@@ -1,6 +1,8 @@
 // Layer norm: a warp per row, which takes the mean, then the variance, then writes.
 #pragma once
 #include "params.cuh"
+#include "tensor_core.cuh"
+#include "units.cuh"
 
 enum { NORM_X, NORM_W, NORM_B, NORM_RESIDUAL };
 
@@ -21,4 +23,12 @@ template <class Store> DEVICE void layer_norm(const Operands& o, const LayerNorm
             store(row, i, v);
         }
     }
+}
+
+// The same whose result is laid out, rounded, for products.
+template <class E> DEVICE void lay_out(const Operands& o, const LayerNormParams& p) {
+    layer_norm(o, p, [&](u64 row, u64 i, f32 v) {
+        *(u16*)term_at(o.laid, row, (u32)i, (u32)p.n) = E::part(v);
+        if (o.y) o.y[row * p.n + i] = v;
+    });
 }

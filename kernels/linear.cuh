@@ -21,9 +21,9 @@ template <u32 N> DEVICE void linear_activate(const MatmulParams& p, f32 (&v)[N])
 }
 
 // Sums of some tokens and channels on their way to y: `channel` looks at a channel, `store` takes sums of it. Where
-// products copy words of two numbers, y can be laid out for the next one.
+// products take words of two numbers, y can be laid out for the next one.
 template <class E> struct LinearSums {
-    static constexpr bool LAYS_OUT = E::COPIES && E::WORD == 2;
+    static constexpr bool LAYS_OUT = E::WORD == 2;
     const Operands& o;
     const MatmulParams& p;
     u64 first_channel, first_token;

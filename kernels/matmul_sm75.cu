@@ -3,3 +3,5 @@
 
 MATMUL(Linear, matmul_fwd_f16f32__tile_64x64_sm75, F16Sm75, 2, 4, 2, 2)
 MATMUL(Linear, matmul_fwd_f16f32__tile_128x128_sm75, F16Sm75, 4, 8, 2, 2)
+MATMUL(LaidLinear, matmul_fwd_f16f32__laid_64x64_sm75, F16Sm75, 2, 4, 2, 2)
+MATMUL(LaidLinear, matmul_fwd_f16f32__laid_128x128_sm75, F16Sm75, 4, 8, 2, 2)

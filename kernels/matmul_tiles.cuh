@@ -38,11 +38,11 @@ template <class T> struct LaidLinear : LinearSums<typename T::E> {
     DEVICE_MEMBER void begin() const {}
     DEVICE_MEMBER void ahead(u32) const {}
 
-    DEVICE_MEMBER void copy(u32 stage, u32 part, Four* to) const {
+    DEVICE_MEMBER const void* at(u32 stage, u32 part) const {
         const u64 own = this->first_token + column(part), last = this->p.m - 1;
         // Sums of what lies beyond the last token are not stored.
         const u64 token = own < last ? own : last;
-        copy_16(to, octet_at(this->o.x[MATMUL_X], token, stage * T::TERMS + quarter(part) * T::QUARTER, (u32)this->p.k));
+        return octet_at(this->o.x[MATMUL_X], token, stage * T::TERMS + quarter(part) * T::QUARTER, (u32)this->p.k);
     }
 };
 

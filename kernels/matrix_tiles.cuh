@@ -38,25 +38,38 @@ template <class E_, u32 TILES_, u32 OCTETS_, u32 DOWN_, u32 ACROSS_> struct Tile
     alignas(16) u32 w[AHEAD][WEIGHTS];
 };
 
+// A quarter of a column on its way through registers: numbers, or, where it is COPIED, the words it is already.
+template <class T, bool COPIED> struct Held {
+    f32 v[T::QUARTER];
+};
+template <class T> struct Held<T, true> {
+    Four v;
+};
+
 // A block's product. The job knows what columns are and where sums go:
 // `quarter(part)` and `column(part)` say which of a stage's quarters are this thread's, `begin()` comes before the
 // first stage, `ahead(stage)` at least one barrier before `load(stage, part, values)`, which reads one of them, or,
-// where they are COPIED since they are words already, before `copy(stage, part, to)`;
+// where they are COPIED since they are words already, before `at(stage, part)`, where it lies;
 // `channel(i)` looks at a channel of the block, `store(columns, sums)` takes sums of it.
 template <class T, class Job> struct Product {
+    using E = typename T::E;
+    using Held = ::Held<T, Job::COPIED>;
+    // Whether columns pass through registers.
+    static constexpr bool HOLDS = !Job::COPIED || !E::COPIES;
+
     T& shared;
     Job& job;
     // The block's weights by stages and tiles, within a tile as E packs them.
     const u32* w;
     u32 stages;
-    typename T::E::Sums sums[T::TILES][T::WIDE];
+    typename E::Sums sums[T::TILES][T::WIDE];
 
     // Brings a stage's weights, or starts copies that do.
     DEVICE_MEMBER void fetch(u32 stage) {
         u32* to = &shared.w[stage % T::AHEAD][thread_x() * 4];
         const u32* from = w + (u64)stage * T::WEIGHTS + thread_x() * 4;
         if (stage < stages) {
-            if constexpr (T::E::COPIES) {
+            if constexpr (E::COPIES) {
                 UNROLL for (u32 k = 0; k < T::FOURS; k++) copy_16(to + k * T::BLOCK * 4, from + k * T::BLOCK * 4);
             } else {
                 Four held[T::FOURS];
@@ -64,32 +77,32 @@ template <class T, class Job> struct Product {
                 UNROLL for (u32 k = 0; k < T::FOURS; k++) *(Four*)(to + k * T::BLOCK * 4) = held[k];
             }
         }
-        if (T::E::COPIES) copies_commit();
+        if (E::COPIES) copies_commit();
     }
 
     // Where a thread's quarter of a stage goes.
     DEVICE_MEMBER Four& place(u32 stage, u32 part) { return shared.x[stage % 2][job.quarter(part)][job.column(part)]; }
 
-    // Sends for a stage's columns: words straight to shared memory, numbers to registers.
-    DEVICE_MEMBER void bring(u32 stage, f32 (&v)[T::PARTS][T::QUARTER]) {
+    // Sends for a stage's columns: to registers, or straight to shared memory.
+    DEVICE_MEMBER void bring(u32 stage, Held (&held)[T::PARTS]) {
         UNROLL for (u32 part = 0; part < T::PARTS; part++) {
-            if constexpr (Job::COPIED) job.copy(stage, part, &place(stage, part));
-            else job.load(stage, part, v[part]);
+            if constexpr (!Job::COPIED) job.load(stage, part, held[part].v);
+            else if constexpr (HOLDS) held[part].v = *(const Four*)job.at(stage, part);
+            else copy_16(&place(stage, part), job.at(stage, part));
         }
-        if (Job::COPIED) copies_commit();
+        if (!HOLDS) copies_commit();
     }
 
-    // Stores a stage's numbers as words.
-    DEVICE_MEMBER void store(u32 stage, const f32 (&v)[T::PARTS][T::QUARTER]) {
-        using E = typename T::E;
+    // Stores what registers hold of a stage as words.
+    DEVICE_MEMBER void store(u32 stage, const Held (&held)[T::PARTS]) {
         UNROLL for (u32 part = 0; part < T::PARTS; part++) {
-            const f32* from = v[part];
-            place(stage, part) = Four{E::word(from), E::word(from + E::WORD), E::word(from + 2 * E::WORD), E::word(from + 3 * E::WORD)};
+            const auto& from = held[part].v;
+            if constexpr (Job::COPIED) place(stage, part) = from;
+            else place(stage, part) = Four{E::word(from), E::word(from + E::WORD), E::word(from + 2 * E::WORD), E::word(from + 3 * E::WORD)};
         }
     }
 
     DEVICE_MEMBER void multiply(u32 stage) {
-        using E = typename T::E;
         const u32 lane = thread_x() % 32, warp = thread_x() / 32;
         const u32* rows = &shared.w[stage % T::AHEAD][warp / T::ACROSS * T::TILES * 256];
         const u32 column = warp % T::ACROSS * T::WIDTH + E::column(lane);
@@ -107,30 +120,32 @@ template <class T, class Job> struct Product {
     }
 
     DEVICE_MEMBER void run() {
-        f32 v[T::PARTS][T::QUARTER];
+        Held held[T::PARTS];
         job.begin();
-        bring(0, v);
+        bring(0, held);
         UNROLL for (u32 stage = 0; stage + 1 < T::AHEAD; stage++) fetch(stage);
-        if (!Job::COPIED) store(0, v);
+        if constexpr (HOLDS) store(0, held);
         ROLLED for (u32 stage = 0; stage < stages; stage++) {
             const bool more = stage + 1 < stages;
             // All but the last weights sent for.
-            if constexpr (T::E::COPIES) copies_wait<T::AHEAD - 2>();
+            if constexpr (E::COPIES) copies_wait<T::AHEAD - 2>();
             barrier();
             // The next stage's columns are on their way while this one's are multiplied.
-            if (more) bring(stage + 1, v);
-            if (T::E::COPIES) fetch(stage + T::AHEAD - 1);
+            if (more) bring(stage + 1, held);
+            if (E::COPIES) fetch(stage + T::AHEAD - 1);
             job.ahead(stage + 2);
             multiply(stage);
-            if (more && !Job::COPIED) store(stage + 1, v);
-            if (!T::E::COPIES) fetch(stage + T::AHEAD - 1);
+            if constexpr (HOLDS) {
+                if (more) store(stage + 1, held);
+            }
+            if (!E::COPIES) fetch(stage + T::AHEAD - 1);
         }
     }
 
     // Hands the sums over, a warp's tile of 16 channels at a time by way of shared memory: lanes take AT_ONCE
     // channels of neighbouring columns, four columns each where there are as many.
     DEVICE_MEMBER void finish() {
-        using Sums = typename T::E::Sums;
+        using Sums = typename E::Sums;
         const u32 lane = thread_x() % 32, warp = thread_x() / 32;
         const u32 first_channel = warp / T::ACROSS * T::TILES * 16, first_column = warp % T::ACROSS * T::WIDTH;
         constexpr u32 APART = 32 / Job::AT_ONCE, EACH = T::WIDTH / APART < 4 ? T::WIDTH / APART : 4;
@@ -140,7 +155,7 @@ template <class T, class Job> struct Product {
             if (tile > 0) warp_barrier();
             UNROLL for (u32 wide = 0; wide < T::WIDE; wide++)
                 UNROLL for (u32 i = 0; i < Sums::COUNT; i++) {
-                    const u32 column = wide * T::E::COLUMNS + Sums::column(lane, i);
+                    const u32 column = wide * E::COLUMNS + Sums::column(lane, i);
                     staged[Sums::row(lane, i) * T::SUMS_STRIDE + column] = sums[tile][wide].v[i];
                 }
             warp_barrier();

@@ -2,19 +2,16 @@
 #pragma once
 #include "tensor_core.cuh"
 
-// A word of two numbers, the first lowest.
-DEVICE u32 f16_word(const f32* v) {
-    u32 w;
-    asm("{.reg .b16 low, high; cvt.rn.f16.f32 low, %1; cvt.rn.f16.f32 high, %2; mov.b32 %0, {low, high};}" : "=r"(w) : "f"(v[0]), "f"(v[1]));
-    return w;
-}
-
-// sm_75: half as many terms at once as on sm_80, shared by the lanes as there.
-struct F16Sm75 : SharedByFours {
+struct EarlyF16 {
     static constexpr bool COPIES = false;
     static constexpr u32 WORD = 2;
-    static DEVICE_MEMBER u32 word(const f32* v) { return f16_word(v); }
+    static DEVICE_MEMBER u32 word(const f32* v) { return F16::part(v[0]) | (u32)F16::part(v[1]) << 16; }
+    static DEVICE_MEMBER u16 part(f32 v) { return F16::part(v); }
     static DEVICE_MEMBER f32 number(u32 w, u32 i) { return F16::number(w, i); }
+};
+
+// sm_75: half as many terms at once as on sm_80, shared by the lanes as there.
+struct F16Sm75 : EarlyF16, SharedByFours {
     static DEVICE_MEMBER void multiply(Sums& d, const Left& a, u32 b0, u32 b1) {
         add(d, a.v[0], a.v[1], b0);
         add(d, a.v[2], a.v[3], b1);
@@ -44,9 +41,7 @@ struct QuadLeft {
 // sm_70 and sm_72: each pair of quads multiplies 8 rows by 8 columns of its own, four terms at once, of which a lane
 // has all of a row and all of a column. Two pairs have the same rows, two the same columns; eight lanes that follow each
 // other read eight rows, or four columns, that do, and meet no bank twice.
-struct F16Sm70 {
-    static constexpr bool COPIES = false;
-    static constexpr u32 WORD = 2;
+struct F16Sm70 : EarlyF16 {
     using Sums = QuadSums;
     using Left = QuadLeft;
     static constexpr u32 COLUMNS = 16, GROUPS = 4;
@@ -61,7 +56,6 @@ struct F16Sm70 {
         a[0] = Left{{w.x, w.y}}, a[1] = Left{{w.z, w.w}};
     }
 
-    static DEVICE_MEMBER u32 word(const f32* v) { return f16_word(v); }
     static DEVICE_MEMBER void multiply(Sums& d, const Left& a, u32 b0, u32 b1) {
         asm volatile("mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32 {%0,%1,%2,%3,%4,%5,%6,%7}, {%8,%9}, {%10,%11}, {%0,%1,%2,%3,%4,%5,%6,%7};"
                      : "+f"(d.v[0]), "+f"(d.v[1]), "+f"(d.v[2]), "+f"(d.v[3]), "+f"(d.v[4]), "+f"(d.v[5]), "+f"(d.v[6]), "+f"(d.v[7])

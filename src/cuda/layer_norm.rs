@@ -14,7 +14,7 @@ pub(super) const WARPS: Entry = Entry::always("layer_norm_fwd", NAME, launch);
 pub(super) fn laying_out(precision: Precision) -> Option<&'static str> {
     match precision {
         Precision::Bf16 => Some("layer_norm_fwd_f32__laid_bf16_sm80"),
-        Precision::F16 => Some("layer_norm_fwd_f32__laid_f16_sm80"),
+        Precision::F16 => Some("layer_norm_fwd_f32__laid_f16"),
         _ => None,
     }
 }

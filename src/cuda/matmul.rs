@@ -43,6 +43,10 @@ pub(super) fn reading_laid(entry: &str) -> Option<&'static str> {
         (&BF16_128, "matmul_fwd_bf16f32__laid_128x128_sm80"),
         (&F16_64, "matmul_fwd_f16f32__laid_64x64_sm80"),
         (&F16_128, "matmul_fwd_f16f32__laid_128x128_sm80"),
+        (&SM70_64, "matmul_fwd_f16f32__laid_64x64_sm70"),
+        (&SM70_128, "matmul_fwd_f16f32__laid_128x128_sm70"),
+        (&SM75_64, "matmul_fwd_f16f32__laid_64x64_sm75"),
+        (&SM75_128, "matmul_fwd_f16f32__laid_128x128_sm75"),
     ];
     pairs.into_iter().find(|(tile, _)| tile.choose.entry == entry).map(|(_, laid)| laid)
 }
@@ -68,7 +72,7 @@ fn blocks(kernel: &Kernel, form: Form) -> u64 {
 /// Room for x as it can be laid out beside where it is stored, where more blocks read it than whoever made it wrote.
 fn workspace(kernel: &Kernel, form: Form) -> usize {
     match kernel {
-        Kernel::Matmul(p) if form.set == Set::Sm80 && form.precision.per_word() == 2 && p.n > p.k => {
+        Kernel::Matmul(p) if form.precision.per_word() == 2 && p.n > p.k => {
             p.m.next_multiple_of(TOKENS as u64).saturating_mul(p.k) as usize / 2
         }
         _ => 0,

@@ -51,7 +51,10 @@ fn no_bit_changes() {
         resnet(false),
     ]);
     for case in all {
-        for (capability, precision) in [(90, Precision::Bf16), (80, Precision::Bf16), (90, Precision::F16)] {
+        // Convolutions lay nothing out before 8.0.
+        let older: &[u32] = if case.name.starts_with("swin") { &[75, 72] } else { &[] };
+        let newer = [(90, Precision::Bf16), (80, Precision::Bf16), (90, Precision::F16)];
+        for (capability, precision) in newer.into_iter().chain(older.iter().map(|c| (*c, Precision::F16))) {
             let name = format!("{} in {precision} on {capability}", case.name);
             let (full, plain) = run(&case, capability, precision, Cuda::in_full);
             let (short, launched) = run(&case, capability, precision, |cuda| cuda);

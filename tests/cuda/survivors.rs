@@ -153,7 +153,7 @@ pub const SURVIVORS: &[Survivor] = &[
     },
     Survivor {
         file: "matrix_tiles.cuh",
-        line: "if (more) bring(stage + 1, v);",
+        line: "if (more) bring(stage + 1, held);",
         kind: SiteKind::Bounds,
         mutants: 25,
         why: "beyond the last stage there are no terms, and nothing is read",
@@ -162,7 +162,7 @@ pub const SURVIVORS: &[Survivor] = &[
         file: "matrix_tiles.cuh",
         line: "if (stage < stages) {",
         kind: SiteKind::Bounds,
-        mutants: 29,
+        mutants: 32,
         why: "the first stage's weights are brought, since a product has a term",
     },
     Survivor {
