@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::gather::Window;
-use super::tile::{Tile, MAX_VECTORS};
+use super::tile::Tile;
 use super::Job;
 use crate::kernel::conv::Conv2dParams;
 
@@ -200,7 +200,7 @@ impl Blocking {
 
     /// Rows that fill a register tile.
     fn filling(&self, tile: &Tile, columns: usize) -> usize {
-        (MAX_VECTORS * tile.lanes).div_ceil(columns)
+        (tile.vectors * tile.lanes).div_ceil(columns)
     }
 
     /// Row bands that fit the cache and spread evenly over the threads.
@@ -251,7 +251,7 @@ impl Blocking {
         self.x_len = (self.chunk + self.joined) * self.x_stride + LINE;
         // Where all channels are gathered at once, a tile is finished before the next one begins.
         let (vectors, co_blocks) = match self.chunk == self.c_in {
-            true => (MAX_VECTORS, 1),
+            true => (tile.vectors, 1),
             false => (vectors, self.co_blocks.div_ceil(self.splits)),
         };
         self.sum_stride = odd_lines(vectors * self.lanes);

@@ -52,6 +52,8 @@ pub(super) struct Tile {
     pub lanes: usize,
     /// Output channels of a tile.
     pub rows: usize,
+    /// Most vectors of a tile: with its sums, one output channel's weight and a tap's pixels they fit the registers.
+    pub vectors: usize,
     /// Accumulates a tile of one, two or three vectors; `bases` says where in a channel of x they
     /// start.
     pub accumulate: [unsafe fn(&TileJob, bases: &[usize; MAX_VECTORS]); MAX_VECTORS],
@@ -109,16 +111,15 @@ impl Tile {
 
     /// How many of the `left` vectors the next tile takes.
     pub fn group(&self, left: usize) -> usize {
-        match left {
-            1..=3 => left,
-            4 => 2,
-            _ => MAX_VECTORS,
+        if left == self.vectors + 1 {
+            return left.div_ceil(2);
         }
+        left.min(self.vectors)
     }
 
     /// Tiles that so many vectors take.
     pub fn groups(&self, vectors: usize) -> usize {
-        vectors.div_ceil(MAX_VECTORS)
+        vectors.div_ceil(self.vectors)
     }
 }
 
@@ -189,6 +190,7 @@ macro_rules! instruction_set {
                     precision: F::PRECISION,
                     lanes: L::N,
                     rows: ROWS,
+                    vectors: $pixels / L::N,
                     accumulate: [accumulate::<ROWS, 1>, accumulate::<ROWS, 2>, accumulate::<ROWS, 3>],
                     gather,
                     expect,
@@ -317,7 +319,7 @@ instruction_set!(
 #[cfg(target_arch = "x86_64")]
 instruction_set!(avx512, ["f32", "avx512"], Isa::Avx512, simd::Avx512, [8 4 2 1] x 48, #[target_feature(enable = "avx512f")]);
 #[cfg(target_arch = "x86_64")]
-instruction_set!(avx2, ["f32", "avx2"], Isa::Avx2, simd::Avx2, [4 2 1] x 24, #[target_feature(enable = "avx2,fma")]);
+instruction_set!(avx2, ["f32", "avx2"], Isa::Avx2, simd::Avx2, [6 4 2 1] x 16, #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "aarch64")]
 instruction_set!(neon, ["f32", "neon"], Isa::Neon, simd::Neon, [8 4 2 1] x 12,);
 instruction_set!(portable, ["f32", "portable"], Isa::Portable, simd::Portable, [4 1] x 12,);
