@@ -66,10 +66,8 @@ template <class E> DEVICE void chain(const Operands& o, const ChainParams& c) {
     if (thread_x() == 0) shared.left = release_and_acquire(&counters->left);
     barrier();
     if (shared.left + 1 < blocks_x()) return;
-    for (u32 i = thread_x(); i < c.counters; i += THREADS_OF_BLOCK) clear(counters->done + i);
-    if (thread_x() > 0) return;
-    clear(&counters->next);
-    clear(&counters->left);
+    for (u32 i = thread_x(); i < c.counters; i += THREADS_OF_BLOCK) counters->done[i] = 0;
+    if (thread_x() == 0) counters->next = counters->left = 0;
 }
 
 // Grid: any number of blocks.

@@ -28,9 +28,6 @@ DEVICE void acquire(const u32* counter, u32 enough) {
     }
 }
 
-// Sets a counter to zero.
-DEVICE void clear(u32* counter) { asm volatile("st.relaxed.gpu.global.u32 [%0], 0;" ::"l"(counter) : "memory"); }
-
 // Counts one more and gives the count before; what was counted before is known, and those that come later know of this.
 DEVICE u32 release_and_acquire(u32* counter) {
     u32 old;

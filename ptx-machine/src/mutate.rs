@@ -1,18 +1,19 @@
 //! Mutation: an entry without one of its barriers, waits, fences or bounds predicates. A test that still
-//! passes on such a mutant does not need what was removed, or does not notice its absence.
+//! passes on such a mutant does not need what was removed, or does not notice its absence. Of a load that acquires, what
+//! is left out is the wait, as if it found the largest number, or the acquiring; of a write that releases, the releasing.
 
 use crate::entry::Entry;
 use crate::ir::units::{CopyOp, MatrixOp};
-use crate::ir::{Barrier, Code, Condition, Op, Reg, ALWAYS};
+use crate::ir::{Barrier, Code, Condition, Op, Reg, ALWAYS, LANES};
 
 /// What a site is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub enum SiteKind {
     /// A barrier of the block or of a warp.
     Barrier,
-    /// A wait for copies, products or an mbarrier.
+    /// A wait for copies, products, an mbarrier or another block.
     Wait,
-    /// A fence of memory, of a proxy or of the warpgroup's registers.
+    /// A fence of memory, of a proxy or of the warpgroup's registers; what an access acquires or releases.
     Fence,
     /// A condition under which an access is made, a copy is cut off, or code is passed over.
     Bounds,
@@ -44,10 +45,11 @@ pub struct Outcome {
 pub fn sites(entry: &Entry) -> Vec<Site> {
     let code = entry.code();
     let all = code.insts.iter().enumerate();
-    all.filter_map(|(at, inst)| {
-        let kind = kind(code, at)?;
+    all.flat_map(|(at, inst)| {
         let source_line = inst.source.as_ref().map(|(file, line)| format!("{file}:{line}"));
-        Some(Site { at, kind, text: inst.text.to_string(), source_line })
+        let site =
+            move |kind| Site { at, kind, text: inst.text.to_string(), source_line: source_line.clone() };
+        kind(code, at).into_iter().chain(meeting(&inst.op)).map(site)
     })
     .collect()
 }
@@ -67,6 +69,16 @@ impl Entry {
         if let Some(inst) = code.insts.get_mut(site.at) {
             match &mut inst.op {
                 Op::Branch { .. } => inst.op = Op::Nop,
+                Op::Load { order, .. } | Op::Store { order, .. } | Op::Atomic { order, .. }
+                    if site.kind == SiteKind::Fence =>
+                {
+                    (order.acquire, order.release) = (false, false);
+                }
+                Op::Load { d, from, .. } if site.kind == SiteKind::Wait => {
+                    if let Some(d) = d.first().copied().flatten() {
+                        inst.op = Op::Map1 { f: |_| [u64::from(u32::MAX); LANES], d, a: from.base };
+                    }
+                }
                 Op::Select { b, a, .. } if copied => *b = *a,
                 Op::Copies(op) => match **op {
                     CopyOp::Test { p, .. } => {
@@ -80,6 +92,17 @@ impl Entry {
             }
         }
         Entry::new(code)
+    }
+}
+
+/// What an access does for other blocks.
+fn meeting(op: &Op) -> Vec<SiteKind> {
+    match op {
+        Op::Load { order, .. } if order.acquire => vec![SiteKind::Wait, SiteKind::Fence],
+        Op::Store { order, .. } | Op::Atomic { order, .. } if order.acquire || order.release => {
+            vec![SiteKind::Fence]
+        }
+        _ => Vec::new(),
     }
 }
 

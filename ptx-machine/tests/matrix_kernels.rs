@@ -67,7 +67,8 @@ fn wgmma(entry: &Entry, m: usize, n: usize, k: usize) -> Result<Vec<f32>, Box<Fa
     let maps = maps.map(|raw| memory.alloc_from(&raw));
     let params = maps.iter().fold(Params::new(), |p, a| p.u64(*a)).u32(k as u32);
     let grid = [m.div_ceil(64) as u32, n.div_ceil(16) as u32, 1];
-    let launch = Launch { grid, block: [160, 1, 1], shared_bytes: 2 * 80 * 128 + 4096, budget: 1 << 16 };
+    let shared_bytes = 2 * 80 * 128 + 4096;
+    let launch = Launch { grid, block: [160, 1, 1], shared_bytes, budget: 1 << 16, ..Launch::default() };
     launch.run(entry, &mut memory, &params.bytes())?;
     Ok(memory.read(at[2], m * n).unwrap())
 }

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ptx_machine::{Fault, Launch, Memory, Module, Params};
+use ptx_machine::mutate::{run as run_mutants, SiteKind};
+use ptx_machine::{Entry, Fault, Launch, Memory, Module, Params};
 
 const HEAD: &str = ".version 8.0\n.target sm_90a\n.address_size 64\n";
 
@@ -198,6 +199,143 @@ fn blocks_that_meet() {
     assert_eq!(run(body, launch).unwrap()[0], 64);
     let fault = run(&format!("ld.global.u32 %r6, [%rd1]; {body}"), launch).unwrap_err();
     assert!(fault.what.contains("global memory"), "{fault}");
+}
+
+/// Blocks take tickets, and each turns what the one before left about and adds one.
+const RELAY: &str = "
+    setp.ne.u32 %p1, %r1, 0; @%p1 bra TAKEN;
+    atom.relaxed.gpu.global.add.u32 %r2, [%rd2], 1;
+    st.shared.u32 [%r3], %r2;
+    TAKEN: bar.sync 0;
+    ld.shared.u32 %r2, [%r3];
+    mov.u32 %r8, %r2;
+    @%p1 bra WAITED;
+    AGAIN: ld.acquire.gpu.global.u32 %r4, [%rd2+4];
+    setp.lt.u32 %p2, %r4, %r8; @%p2 bra AGAIN;
+    WAITED: bar.sync 0;
+    xor.b32 %r5, %r1, 63; mad.lo.u32 %r6, %r2, 64, %r5; mul.wide.u32 %rd3, %r6, 4; add.s64 %rd3, %rd1, %rd3;
+    ld.global.u32 %r7, [%rd3]; add.u32 %r7, %r7, 1;
+    mad.lo.u32 %r6, %r2, 64, %r1; mul.wide.u32 %rd3, %r6, 4; add.s64 %rd3, %rd1, %rd3;
+    st.global.u32 [%rd3+256], %r7;
+    bar.sync 0;
+    @%p1 bra DONE;
+    red.release.gpu.global.add.u32 [%rd2+4], 1;
+    DONE:";
+
+/// What the last of four such blocks leaves, of which so many are resident, on a schedule.
+fn relay(entry: &Entry, resident: u32, schedule: u64) -> Result<Vec<u32>, Box<Fault>> {
+    let mut memory = Memory::new();
+    let data = memory.alloc_named("data", 5 * 256);
+    memory.write(data, &(0..64).collect::<Vec<u32>>()).unwrap();
+    let counters = memory.alloc_from(&[0u32; 2]);
+    let launch = Launch { grid: [4, 1, 1], resident, schedule, budget: 1 << 21, ..two_warps() };
+    launch.run(entry, &mut memory, &Params::new().u64(data).u64(counters).bytes())?;
+    Ok(memory.read(data + 4 * 256, 64).unwrap())
+}
+
+fn relaying(body: &str) -> Entry {
+    let text = format!(
+        "{HEAD}.visible .entry e(.param .u64 data, .param .u64 counters) {{
+        .reg .pred %p<8>; .reg .b32 %r<32>; .reg .b64 %rd<16>; .shared .align 16 .b8 tile[16];
+        ld.param.u64 %rd1, [data]; ld.param.u64 %rd2, [counters]; mov.u32 %r1, %tid.x; mov.u32 %r3, tile;
+        {body}
+        ret; }}"
+    );
+    Module::parse(&text).unwrap().entry("e").unwrap_or_else(|e| panic!("{e}\n{text}"))
+}
+
+/// Such a body is right as written, on all schedules; on how many it is refused after an edit, in these words, of how
+/// many.
+fn refused(body: &str, from: &str, to: &str, what: &str) -> [usize; 2] {
+    let (right, wrong) = (relaying(body), relaying(&body.replace(from, to)));
+    assert!(body.contains(from), "{from}");
+    let (mut refused, mut all) = (0, 0);
+    for (resident, schedule) in (2..5).flat_map(|resident| (0..8).map(move |schedule| (resident, schedule))) {
+        let left = relay(&right, resident, schedule).unwrap_or_else(|e| panic!("as written: {e}"));
+        assert_eq!(left, (4..68).collect::<Vec<u32>>());
+        let found = relay(&wrong, resident, schedule);
+        let said = |fault: &Fault| assert!(fault.what.contains(what), "{from} -> {to}: {fault}");
+        refused += usize::from(found.inspect_err(|fault| said(fault)).is_err());
+        all += 1;
+    }
+    [refused, all]
+}
+
+/// An edit that orders nothing any more, which every schedule shows.
+fn planted_in_relay(body: &str, from: &str, to: &str, what: &str) {
+    let [refused, all] = refused(body, from, to, what);
+    assert_eq!(refused, all, "{from} -> {to}");
+}
+
+/// An edit that lets a block go too early, which schedules show on which it does.
+fn too_early(body: &str, from: &str, to: &str, what: &str) {
+    let [refused, all] = refused(body, from, to, what);
+    assert!(refused > 0, "{from} -> {to} is not found on any of {all} schedules");
+}
+
+const RACE: &str = "of the same launch with nothing in between that orders the two";
+
+#[test]
+fn blocks_that_wait_for_each_other() {
+    let planted = |from, to, what| planted_in_relay(RELAY, from, to, what);
+    planted("ld.acquire.gpu", "ld.relaxed.gpu", RACE);
+    planted("ld.acquire.gpu", "ld.acquire.cta", RACE);
+    planted("red.release.gpu", "red.relaxed.gpu", RACE);
+    planted("red.release.gpu", "red.release.cta", RACE);
+    // Released before all threads have written.
+    planted("bar.sync 0;\n    @%p1 bra DONE;", "@%p1 bra DONE;", "");
+    // Acquired by one thread for itself.
+    planted("WAITED: bar.sync 0;", "WAITED:", "");
+    // A wait for nothing, for another one, and for one that does not come.
+    too_early(RELAY, "mov.u32 %r8, %r2;", "mov.u32 %r8, 0;", "");
+    too_early(RELAY, "mov.u32 %r8, %r2;", "shr.u32 %r8, %r2, 1;", "");
+    planted("mov.u32 %r8, %r2;", "add.u32 %r8, %r2, 1;", "deadlock: block");
+}
+
+#[test]
+fn fences_between_blocks() {
+    let fenced = RELAY
+        .replace("ld.acquire.gpu", "ld.relaxed.gpu")
+        .replace("@%p2 bra AGAIN;", "@%p2 bra AGAIN; fence.acq_rel.gpu;")
+        .replace("red.release.gpu", "membar.gl; red.relaxed.gpu");
+    let planted = |from, to| planted_in_relay(&fenced, from, to, RACE);
+    planted("fence.acq_rel.gpu;", "");
+    planted("fence.acq_rel.gpu;", "fence.acq_rel.cta;");
+    planted("membar.gl;", "");
+    planted("membar.gl;", "membar.cta;");
+}
+
+/// A place that several blocks have read may be written behind all of their releases, and not before.
+#[test]
+fn what_others_still_read_is_not_overwritten() {
+    // All but the last block read the first words; the last one waits for all of them and writes there.
+    let body = "
+        mov.u32 %r2, %ctaid.x; setp.ne.u32 %p1, %r1, 0; setp.eq.u32 %p3, %r2, 3;
+        mul.wide.u32 %rd3, %r1, 4; add.s64 %rd3, %rd1, %rd3; @%p3 bra LAST;
+        ld.global.u32 %r7, [%rd3]; bar.sync 0; @%p1 bra DONE;
+        red.release.gpu.global.add.u32 [%rd2+4], 1; bra DONE;
+        LAST: @%p1 bra WAITED;
+        AGAIN: ld.acquire.gpu.global.u32 %r4, [%rd2+4]; setp.lt.u32 %p2, %r4, 3; @%p2 bra AGAIN;
+        WAITED: bar.sync 0;
+        add.u32 %r7, %r1, 4; st.global.u32 [%rd3], %r7; st.global.u32 [%rd3+1024], %r7;
+        DONE:";
+    too_early(body, "%r4, 3;", "%r4, 2;", RACE);
+    planted_in_relay(body, "red.release.gpu", "red.relaxed.gpu", "read by block");
+}
+
+#[test]
+fn every_mutant_of_the_relay_is_missed() {
+    let entry = relaying(RELAY);
+    let outcomes = run_mutants(&entry, |mutant| {
+        let left = relay(mutant, 3, 1).map_err(|fault| fault.to_string())?;
+        (left == (4..68).collect::<Vec<u32>>()).then_some(()).ok_or_else(|| "other results".into())
+    });
+    let kinds = |kind| outcomes.iter().filter(|o| o.site.kind == kind).count();
+    assert_eq!([SiteKind::Barrier, SiteKind::Wait, SiteKind::Fence].map(kinds), [3, 1, 2]);
+    // More threads than one may wait.
+    let alive: Vec<_> =
+        outcomes.iter().filter(|o| o.killed_by.is_none() && o.site.kind != SiteKind::Bounds).collect();
+    assert!(alive.is_empty(), "{alive:#?}");
 }
 
 #[test]

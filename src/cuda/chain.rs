@@ -40,14 +40,15 @@ pub struct ChainParams {
 /// One convolution as the entries read it (mirrored in `kernels/params.cuh`).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-struct Link {
+pub struct Link {
     operands: Operands,
     params: Conv2dParams,
     first: u32,
     halves: u32,
     blocks: u32,
     tiles: u32,
-    counter: u32,
+    /// The first of the counters of its items that are done.
+    pub counter: u32,
     by_unit: u32,
 }
 

@@ -1,7 +1,9 @@
 //! Convolutions that follow each other in one launch: what every block's wait is for, and that no bit changes.
 
+use std::mem::offset_of;
 use std::sync::Arc;
 
+use swath::cuda::chain::Link;
 use swath::cuda::{Cuda, Precision};
 use swath::engine::proof::{cases, Case};
 use swath::graph::{Builder, Mode, Var};
@@ -62,7 +64,15 @@ pub fn run(
     precision: Precision,
     change: fn(Cuda) -> Cuda,
 ) -> (Vec<u32>, Vec<Launched>) {
-    let machine = Machine::new(capability);
+    run_on(&Machine::new(capability), case, precision, change)
+}
+
+fn run_on(
+    machine: &Arc<Machine>,
+    case: &Case,
+    precision: Precision,
+    change: fn(Cuda) -> Cuda,
+) -> (Vec<u32>, Vec<Launched>) {
     let cuda = change(Cuda::on(Arc::new(OnMachine(machine.clone()))).with_precision(precision));
     let plan = Arc::new(compile(&case.graph, cuda.kernels()).unwrap());
     let mut session = cuda.load(plan, &case.weights).unwrap();
@@ -79,11 +89,26 @@ fn no_bit_changes() {
         for precision in [Precision::Bf16, Precision::F16] {
             let name = format!("{} in {precision}", case.name);
             let (single, launches) = run(&case, 80, precision, |cuda| cuda);
-            let (chained, fewer) = run(&case, 80, precision, Cuda::chained);
-            assert!(single == chained, "{name}");
-            let chains = |of: &[Launched]| of.iter().filter(|l| l.entry.starts_with(CHAINS)).count();
-            assert_eq!([chains(&launches), chains(&fewer)], [0, 1], "{name}");
-            assert!(fewer.len() < launches.len(), "{name}");
+            for schedule in 0..2 {
+                let machine = Machine::on_schedule(80, schedule);
+                let (chained, fewer) = run_on(&machine, &case, precision, Cuda::chained);
+                assert!(single == chained, "{name} on {schedule}");
+                let chains = |of: &[Launched]| of.iter().filter(|l| l.entry.starts_with(CHAINS)).count();
+                assert_eq!([chains(&launches), chains(&fewer)], [0, 1], "{name}");
+                assert!(fewer.len() < launches.len(), "{name}");
+            }
         }
     }
+}
+
+/// The fourth convolution waits by the counters of the first, where the third counts as well.
+#[test]
+fn a_wait_for_another_convolution_is_found() {
+    let case = all().into_iter().find(|case| case.name == "dense block").unwrap();
+    let (_, launched) = run(&case, 80, Precision::Bf16, Cuda::chained);
+    let chain = launched.iter().find(|l| l.entry.starts_with(CHAINS)).unwrap();
+    let counter = chain.operands().prepared + (2 * size_of::<Link>() + offset_of!(Link, counter)) as u64;
+    chain.repeated_after(counter, |same| same).unwrap();
+    let found = chain.repeated_after(counter, |_| 0).unwrap_err();
+    assert!(found.contains("block"), "{found}");
 }

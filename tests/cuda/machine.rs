@@ -19,6 +19,9 @@ pub static ENTRIES: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
     parsed.collect()
 });
 
+/// Blocks that run at once where blocks may meet.
+const RESIDENT: u32 = 6;
+
 /// A launch as it was made.
 pub struct Launched {
     pub entry: &'static str,
@@ -43,7 +46,22 @@ impl Launched {
 
     /// What gives another entry away when it is launched instead: a fault or other results.
     pub fn repeated_with(&self, entry: &Entry) -> std::result::Result<(), String> {
+        self.repeated(entry, self.before.clone())
+    }
+
+    /// What gives a word at an address away: the entry, where it finds another one there.
+    pub fn repeated_after(
+        &self,
+        address: u64,
+        change: impl FnOnce(u32) -> u32,
+    ) -> std::result::Result<(), String> {
         let mut memory = self.before.clone();
+        let old = memory.read(address, 1).map_err(|e| e.to_string())?;
+        memory.write(address, &[change(old[0])]).map_err(|e| e.to_string())?;
+        self.repeated(&ENTRIES[self.entry], memory)
+    }
+
+    fn repeated(&self, entry: &Entry, mut memory: Memory) -> std::result::Result<(), String> {
         // A loop that does not end is one that takes much longer than it should.
         let how = ptx_machine::Launch { budget: 4 * self.report.total() + 1000, ..self.how };
         how.run(entry, &mut memory, &self.arguments).map_err(|fault: Box<Fault>| fault.to_string())?;
@@ -58,6 +76,7 @@ impl Launched {
 /// Executes launches in the PTX machine.
 pub struct Machine {
     capability: u32,
+    schedule: u64,
     memory: Mutex<Memory>,
     launched: Mutex<Vec<Launched>>,
 }
@@ -65,7 +84,12 @@ pub struct Machine {
 impl Machine {
     /// A machine that passes for a GPU of that compute capability.
     pub fn new(capability: u32) -> Arc<Machine> {
-        Arc::new(Machine { capability, memory: Mutex::default(), launched: Mutex::default() })
+        Self::on_schedule(capability, 0)
+    }
+
+    /// The same, whose blocks that meet go on in an order of that number.
+    pub fn on_schedule(capability: u32, schedule: u64) -> Arc<Machine> {
+        Arc::new(Machine { capability, schedule, memory: Mutex::default(), launched: Mutex::default() })
     }
 
     /// The launches so far.
@@ -114,6 +138,8 @@ impl Gpu for OnMachine {
             grid: launch.grid,
             block: launch.block,
             shared_bytes: launch.shared as usize,
+            resident: RESIDENT,
+            schedule: self.0.schedule,
             ..ptx_machine::Launch::default()
         };
         let mut memory = self.0.memory();

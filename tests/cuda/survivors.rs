@@ -89,13 +89,6 @@ pub const SURVIVORS: &[Survivor] = &[
         why: "below the image all that is laid out is zero, and so are the sums",
     },
     Survivor {
-        file: "device.cuh",
-        line: "DEVICE void barrier() { __nvvm_bar_sync(0); }",
-        kind: SiteKind::Barrier,
-        mutants: 2,
-        why: "the barrier behind an item of a chain is for other blocks, which the machine has take no item",
-    },
-    Survivor {
         file: "conv_laid.cuh",
         line: "for (u32 stage = 0; stage < stages; stage++) {",
         kind: SiteKind::Bounds,

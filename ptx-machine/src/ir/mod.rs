@@ -131,6 +131,19 @@ pub struct Condition {
     pub negate: bool,
 }
 
+/// How an access meets those of other threads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Order {
+    /// It may be made while others make theirs.
+    pub strong: bool,
+    /// Threads of other blocks are in its scope.
+    pub wide: bool,
+    /// What was done before the releases that it reads is known behind it.
+    pub acquire: bool,
+    /// What was done before it is known to those who acquire what it writes.
+    pub release: bool,
+}
+
 /// What an atomic operation does with the old value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
@@ -295,13 +308,13 @@ pub enum Op {
         ty: Type,
         d: Box<[Option<Reg>]>,
         from: Address,
-        strong: bool,
+        order: Order,
     },
     Store {
         ty: Type,
         s: Box<[Reg]>,
         to: Address,
-        strong: bool,
+        order: Order,
     },
     Atomic {
         update: Update,
@@ -310,6 +323,7 @@ pub enum Op {
         at: Address,
         b: Reg,
         c: Reg,
+        order: Order,
     },
     ToGeneric {
         d: Reg,

@@ -2,17 +2,17 @@
 
 use super::block::Block;
 use super::exec::sign_extend;
-use crate::ir::{Address, Reg, Space, Type, Update};
+use crate::ir::{Address, Order, Reg, Space, Type, Update};
 use crate::memory::address::{window, CONST, LOCAL, PARAM, SHARED};
-use crate::memory::clocks::bits;
-use crate::memory::races::Kind;
+use crate::memory::clocks::{bits, join_published, Published};
+use crate::memory::races::{Kind, Place};
 use crate::memory::shared::Access;
 use crate::memory::Refusal;
 use crate::ops::float::{f, r};
 use crate::ops::{half_float, int, Modifiers};
 
 /// Where an address points, and the offset there.
-enum Place {
+enum Target {
     Global(u64),
     Shared(u64),
     Local(u64),
@@ -20,18 +20,18 @@ enum Place {
     Const(u64),
 }
 
-fn place(space: Space, address: u64) -> Place {
+fn target(space: Space, address: u64) -> Target {
     match space {
-        Space::Shared => Place::Shared(address & 0xffff_ffff),
-        Space::Local => Place::Local(address),
-        Space::Param => Place::Param(address),
-        Space::Const => Place::Const(address),
+        Space::Shared => Target::Shared(address & 0xffff_ffff),
+        Space::Local => Target::Local(address),
+        Space::Param => Target::Param(address),
+        Space::Const => Target::Const(address),
         Space::Global | Space::Generic => match window(address) {
-            SHARED if space == Space::Generic => Place::Shared(address - SHARED),
-            LOCAL if space == Space::Generic => Place::Local(address - LOCAL),
-            PARAM if space == Space::Generic => Place::Param(address - PARAM),
-            CONST => Place::Const(address - CONST),
-            _ => Place::Global(address),
+            SHARED if space == Space::Generic => Target::Shared(address - SHARED),
+            LOCAL if space == Space::Generic => Target::Local(address - LOCAL),
+            PARAM if space == Space::Generic => Target::Param(address - PARAM),
+            CONST => Target::Const(address - CONST),
+            _ => Target::Global(address),
         },
     }
 }
@@ -61,7 +61,7 @@ impl Block<'_> {
         ty: Type,
         d: &[Option<Reg>],
         from: Address,
-        strong: bool,
+        order: Order,
     ) -> Result<(), Refusal> {
         let code = self.code;
         let base = *self.warps[w].row(code, from.base, lanes)?;
@@ -70,7 +70,7 @@ impl Block<'_> {
         for lane in bits(lanes) {
             let address = base[lane].wrapping_add(from.offset as u64);
             let thread = self.thread(w, lane);
-            let values = self.load_lane(thread, lane, w, pc, from.space, address, n, total, strong);
+            let values = self.load_lane(thread, lane, w, pc, from.space, address, n, total, order);
             let values = values.map_err(|e| e.of(lane))?;
             for (d, value) in d.iter().zip(values) {
                 let Some(d) = d else { continue };
@@ -95,39 +95,41 @@ impl Block<'_> {
         address: u64,
         n: usize,
         total: usize,
-        strong: bool,
+        order: Order,
     ) -> Result<[u64; 16], Refusal> {
         let mut out = [0; 16];
+        let strong = order.strong;
         let parts = (0..total / n).map(|j| j * n);
-        match place(space, address) {
-            Place::Global(address) => {
+        match target(space, address) {
+            Target::Global(address) => {
                 let (index, allocation, at) = self.memory.locate(address, total, total)?;
                 let kind = if strong { Kind::StrongRead } else { Kind::Read };
                 self.races.note(index, at, total, kind, self.index, thread, &self.clocks)?;
                 for (o, j) in out.iter_mut().zip(parts) {
                     *o = allocation.get(at + j, n)?;
                 }
+                self.hear(w, lane, (index, at), order);
             }
-            Place::Shared(address) => {
+            Target::Shared(address) => {
                 let at = self.shared.locate(address, total, total)?;
                 self.shared.read(&self.clocks, Access { thread, pc, strong }, at, total)?;
                 for (o, j) in out.iter_mut().zip(parts) {
                     *o = self.shared.value(at + j, n);
                 }
             }
-            Place::Local(address) => {
+            Target::Local(address) => {
                 let local = &self.warps[w].local;
                 local.check(lane, address, total)?;
                 for (o, j) in out.iter_mut().zip(parts) {
                     *o = local.get(lane, address + j as u64, n)?;
                 }
             }
-            Place::Param(at) => {
+            Target::Param(at) => {
                 for (o, j) in out.iter_mut().zip(parts) {
                     *o = of_bytes(self.params, "parameter", at.wrapping_add(j as u64), n)?;
                 }
             }
-            Place::Const(at) => {
+            Target::Const(at) => {
                 for (o, j) in out.iter_mut().zip(parts) {
                     *o = of_bytes(&self.code.constants, "module", at.wrapping_add(j as u64), n)?;
                 }
@@ -145,7 +147,7 @@ impl Block<'_> {
         ty: Type,
         s: &[Reg],
         to: Address,
-        strong: bool,
+        order: Order,
     ) -> Result<(), Refusal> {
         let code = self.code;
         let base = *self.warps[w].row(code, to.base, lanes)?;
@@ -160,8 +162,9 @@ impl Block<'_> {
                 let value = self.warps[w].value(code, *reg, lane)?;
                 data[j * n..(j + 1) * n].copy_from_slice(&value.to_le_bytes()[..n]);
             }
-            let access = Access { thread, pc, strong };
-            self.store_lane(w, lane, to.space, address, n, &data[..total], access).map_err(|e| e.of(lane))?;
+            let access = Access { thread, pc, strong: order.strong };
+            self.store_lane(w, lane, to.space, address, n, &data[..total], access, order)
+                .map_err(|e| e.of(lane))?;
         }
         Ok(())
     }
@@ -175,6 +178,7 @@ impl Block<'_> {
         n: usize,
         data: &[u8],
         by: Access,
+        order: Order,
     ) -> Result<(), Refusal> {
         let total = data.len();
         let value = |j: usize| {
@@ -182,26 +186,27 @@ impl Block<'_> {
             raw[..n].copy_from_slice(&data[j * n..(j + 1) * n]);
             u64::from_le_bytes(raw)
         };
-        match place(space, address) {
-            Place::Global(address) => {
+        match target(space, address) {
+            Target::Global(address) => {
                 let (index, allocation, at) = self.memory.locate(address, total, total)?;
                 let kind = if by.strong { Kind::StrongWrite } else { Kind::Write };
                 self.races.note(index, at, total, kind, self.index, by.thread, &self.clocks)?;
                 (0..total / n).for_each(|j| allocation.put(at + j * n, n, value(j)));
+                self.tell(w, lane, (index, at), order, false);
             }
-            Place::Shared(address) => {
+            Target::Shared(address) => {
                 let at = self.shared.locate(address, total, total)?;
                 self.shared.write(&self.clocks, by, at, data)?;
             }
-            Place::Local(address) => {
+            Target::Local(address) => {
                 let local = &mut self.warps[w].local;
                 local.check(lane, address, total)?;
                 for j in 0..total / n {
                     local.put(lane, address + (j * n) as u64, n, value(j))?;
                 }
             }
-            Place::Param(_) => return Err("writes to parameters".into()),
-            Place::Const(_) => return Err("writes to a module variable, which is constant here".into()),
+            Target::Param(_) => return Err("writes to parameters".into()),
+            Target::Const(_) => return Err("writes to a module variable, which is constant here".into()),
         }
         Ok(())
     }
@@ -218,6 +223,7 @@ impl Block<'_> {
         at: Address,
         b: Reg,
         c: Reg,
+        order: Order,
     ) -> Result<(), Refusal> {
         let code = self.code;
         let warp = &self.warps[w];
@@ -229,14 +235,17 @@ impl Block<'_> {
             let address = base[lane].wrapping_add(at.offset as u64);
             let thread = self.thread(w, lane);
             let new = |old| updated(update, ty, old, b[lane], c[lane]);
-            let old = match place(at.space, address) {
-                Place::Global(address) => {
+            let old = match target(at.space, address) {
+                Target::Global(address) => {
                     self.memory.locate(address, n, n).and_then(|(index, allocation, at)| {
                         self.races.note(index, at, n, Kind::StrongWrite, self.index, thread, &self.clocks)?;
-                        allocation.update(at, n, new)
+                        let old = allocation.update(at, n, new)?;
+                        self.hear(w, lane, (index, at), order);
+                        self.tell(w, lane, (index, at), order, true);
+                        Ok(old)
                     })
                 }
-                Place::Shared(address) => self.shared.locate(address, n, n).and_then(|at| {
+                Target::Shared(address) => self.shared.locate(address, n, n).and_then(|at| {
                     let by = Access { thread, pc, strong: true };
                     self.shared.read(&self.clocks, by, at, n)?;
                     let old = self.shared.value(at, n);
@@ -252,6 +261,58 @@ impl Block<'_> {
         }
         Ok(())
     }
+}
+
+impl Block<'_> {
+    /// What a read of a place in global memory tells a lane of other blocks; a relaxed one is heard at its next fence.
+    fn hear(&mut self, w: usize, lane: usize, place: Place, order: Order) {
+        if !(order.strong && order.wide) {
+            return;
+        }
+        let from = self.races.published(place);
+        match order.acquire {
+            true => self.clocks.learn(self.index, w, lane, &from),
+            false => {
+                let thread = self.thread(w, lane);
+                join_published(&mut self.meetings[thread].heard, &from);
+            }
+        }
+    }
+
+    /// What a write of a lane leaves for other blocks: what it knows, or knew at its last fence.
+    fn tell(&mut self, w: usize, lane: usize, place: Place, order: Order, keeps: bool) {
+        if !self.code.meets {
+            return;
+        }
+        let handed = match (order.strong && order.wide, order.release) {
+            (false, _) => Published::new(),
+            (true, true) => self.clocks.publish(self.index, w, lane),
+            (true, false) => self.meetings[self.thread(w, lane)].fenced.clone(),
+        };
+        self.races.publish(place, handed, keeps);
+    }
+
+    /// A fence of the whole device.
+    pub fn fence(&mut self, w: usize, lanes: u32) {
+        if !self.code.meets {
+            return;
+        }
+        for lane in bits(lanes) {
+            let thread = self.thread(w, lane);
+            let heard = std::mem::take(&mut self.meetings[thread].heard);
+            self.clocks.learn(self.index, w, lane, &heard);
+            self.meetings[thread].fenced = self.clocks.publish(self.index, w, lane);
+        }
+    }
+}
+
+/// What fences of a thread do for its relaxed accesses.
+#[derive(Clone, Default)]
+pub struct Meetings {
+    /// What such reads have told since the last one.
+    heard: Published,
+    /// What it knew at the last one, for such writes behind it.
+    fenced: Published,
 }
 
 /// The value an atomic leaves.

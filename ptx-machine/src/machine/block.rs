@@ -1,5 +1,7 @@
-//! One block: its warps take turns until each waits, exits or the block is stuck.
+//! One block: its warps take turns until each waits, exits or the block is stuck. It may be halted anywhere, for
+//! others to go on.
 
+use super::access::Meetings;
 use super::barrier::Barriers;
 use super::fault::{fault, place, source_line, Fault};
 use super::launch::Launch;
@@ -44,10 +46,19 @@ pub struct Block<'a> {
     pub barriers: Barriers,
     pub mbarriers: Mbarriers,
     pub proxies: Proxies,
+    /// What fences of each thread do, where blocks meet.
+    pub meetings: Vec<Meetings>,
     /// Counts what others may be waiting for.
     pub effects: u64,
     executed: Vec<u64>,
     steps: u64,
+    /// The warp whose turn it is, of a round that began with so many effects.
+    turn: usize,
+    before: u64,
+    /// Rounds in a row in which nothing happened.
+    idle: u32,
+    /// Whether a warp of this round was halted.
+    halted: bool,
 }
 
 impl<'a> Block<'a> {
@@ -77,9 +88,14 @@ impl<'a> Block<'a> {
             barriers: Barriers::default(),
             mbarriers: Mbarriers::default(),
             proxies: Proxies::new(threads),
+            meetings: vec![Meetings::default(); if code.meets { threads } else { 0 }],
             effects: 0,
             executed: vec![0; code.insts.len()],
             steps: 0,
+            turn: 0,
+            before: 0,
+            idle: 0,
+            halted: false,
             code,
             launch,
             memory,
@@ -92,28 +108,56 @@ impl<'a> Block<'a> {
 
     /// Runs to the end; how often each instruction was executed.
     pub fn run(&mut self) -> Result<Vec<u64>, Box<Fault>> {
-        let mut idle = 0;
-        while self.warps.iter().any(|w| w.live != 0) {
-            let before = self.effects;
-            for w in 0..self.warps.len() {
-                self.run_warp(w)?;
-            }
-            idle = if self.effects == before { idle + 1 } else { 0 };
-            if idle > 2 {
-                return Err(self.stuck());
-            }
+        while self.lives() {
+            self.advance(u64::MAX)?;
         }
-        Ok(std::mem::take(&mut self.executed))
+        Ok(self.executed())
     }
 
-    /// Runs a warp until none of its lanes can go on.
-    fn run_warp(&mut self, w: usize) -> Result<(), Box<Fault>> {
+    /// Whether a thread has not exited.
+    pub fn lives(&self) -> bool {
+        self.warps.iter().any(|w| w.live != 0)
+    }
+
+    /// How often each instruction was executed.
+    pub fn executed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.executed)
+    }
+
+    /// Instructions so far.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Goes on for so many instructions, or to the end.
+    pub fn advance(&mut self, instructions: u64) -> Result<(), Box<Fault>> {
+        let end = self.steps.saturating_add(instructions);
+        while self.lives() && self.steps < end {
+            if self.turn == 0 {
+                (self.before, self.halted) = (self.effects, false);
+            }
+            self.run_warp(self.turn, end)?;
+            self.halted |= self.steps >= end;
+            self.turn = (self.turn + 1) % self.warps.len();
+            if self.turn == 0 {
+                self.idle = if self.effects == self.before && !self.halted { self.idle + 1 } else { 0 };
+                if self.idle > 2 {
+                    return Err(self.stuck(None));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a warp until none of its lanes can go on, or to a number of the block's instructions.
+    fn run_warp(&mut self, w: usize, end: u64) -> Result<(), Box<Fault>> {
         for g in &mut self.warps[w].groups {
             if g.state == State::Spinning {
                 g.state = State::Ready;
             }
         }
-        while let Some(g) = self.warps[w].next() {
+        while self.steps < end {
+            let Some(g) = self.warps[w].next() else { break };
             let limit = self.warps[w].meeting(g);
             let mut slice = 0;
             loop {
@@ -128,7 +172,7 @@ impl<'a> Block<'a> {
                     return Err(self.fault(w, lanes, pc, what.into()));
                 }
                 match self.step(w, g, pc, lanes) {
-                    Ok(true) if slice < SLICE && self.warps[w].groups[g].pc < limit => {}
+                    Ok(true) if slice < SLICE && self.warps[w].groups[g].pc < limit && self.steps < end => {}
                     Ok(true) => {
                         if slice >= SLICE {
                             self.warps[w].groups[g].state = State::Spinning;
@@ -226,8 +270,8 @@ impl<'a> Block<'a> {
         fault(self.code, self.at, self.launch.block, warp, lanes, pc, refusal)
     }
 
-    /// Nothing can go on: says who waits where.
-    fn stuck(&self) -> Box<Fault> {
+    /// Nothing can go on, for that reason if it is known: says who waits where.
+    pub fn stuck(&self, why: Option<&str>) -> Box<Fault> {
         let mut waits: Vec<(u32, State, Vec<String>)> = Vec::new();
         let mut divergent = false;
         for (w, warp) in self.warps.iter().enumerate() {
@@ -256,7 +300,7 @@ impl<'a> Block<'a> {
                 format!("{} {does} at {}", who.join(", "), place(self.code, *pc))
             })
             .collect();
-        let kind = if divergent { "divergent threads cannot meet" } else { "deadlock" };
+        let kind = why.unwrap_or(if divergent { "divergent threads cannot meet" } else { "deadlock" });
         let more = self.barriers.describe() + &self.mbarriers.describe();
         let first = waits.first().map(|w| w.0);
         Box::new(Fault {

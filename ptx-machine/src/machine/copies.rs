@@ -7,7 +7,7 @@ use super::block::{Block, Flow};
 use crate::ir::units::CopyOp;
 use crate::ir::{Address, Reg, Row, Space};
 use crate::memory::address::{window, SHARED};
-use crate::memory::clocks::bits;
+use crate::memory::clocks::{bits, Knowledge};
 use crate::memory::races::Kind;
 use crate::memory::shared::Access;
 use crate::memory::Refusal;
@@ -286,7 +286,7 @@ impl Block<'_> {
 
     /// `fence.proxy.async`.
     pub fn proxy_fence(&mut self, w: usize, lanes: u32) {
-        let mut known = Vec::new();
+        let mut known = Knowledge::default();
         self.clocks.release(w, lanes, &mut known);
         let known = Rc::new(known);
         bits(lanes).for_each(|lane| self.proxies.fence(w * 32 + lane, &known));

@@ -156,10 +156,10 @@ impl Block<'_> {
                     bits(lanes).filter(|i| window(row[*i]) == start_of(*space)).fold(0, |m, i| m | 1 << i);
                 warp.set_pred(*d, lanes, yes);
             }
-            Op::Load { ty, d, from, strong } => self.load(w, pc, lanes, *ty, d, *from, *strong)?,
-            Op::Store { ty, s, to, strong } => self.store(w, pc, lanes, *ty, s, *to, *strong)?,
-            Op::Atomic { update, ty, d, at, b, c } => {
-                self.atomic(w, pc, lanes, *update, *ty, *d, *at, *b, *c)?
+            Op::Load { ty, d, from, order } => self.load(w, pc, lanes, *ty, d, *from, *order)?,
+            Op::Store { ty, s, to, order } => self.store(w, pc, lanes, *ty, s, *to, *order)?,
+            Op::Atomic { update, ty, d, at, b, c, order } => {
+                self.atomic(w, pc, lanes, *update, *ty, *d, *at, *b, *c, *order)?
             }
             Op::Barrier { kind, id, count, aligned } => {
                 return self.barrier(w, lanes, *kind, *id, *count, *aligned);
@@ -174,7 +174,8 @@ impl Block<'_> {
             | Op::Elect { .. } => return self.warp_operation(w, lanes, op),
             Op::Fence(Fence::ProxyAsync) => self.proxy_fence(w, lanes),
             Op::Fence(Fence::MbarrierInit) => self.mbarriers.fence(w, lanes),
-            Op::Fence(Fence::Block | Fence::Device) | Op::Nop => {}
+            Op::Fence(Fence::Device) => self.fence(w, lanes),
+            Op::Fence(Fence::Block) | Op::Nop => {}
             Op::Matrix(op) => return self.matrix(w, pc, lanes, op),
             Op::Copies(op) => return self.copy_operation(w, pc, lanes, op),
             Op::Trap => return Err("executes a trap".into()),

@@ -1,4 +1,5 @@
-//! A launch: checks what the driver would refuse, runs the blocks, adds up what they did.
+//! A launch: checks what the driver would refuse, runs the blocks, adds up what they did. Blocks that may meet in
+//! global memory run a few instructions at a time, so many of them at once, by a schedule that a number chooses.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,6 +15,13 @@ use crate::Entry;
 /// Most shared memory a block may have (227 KiB, the most of any supported device).
 const MOST_SHARED: usize = 227 << 10;
 
+/// Most instructions of a block, as a power of two, before others that are resident go on.
+const TURN: u64 = 9;
+
+/// Instructions of each resident block in which none does anything that others may wait for, after which they are held
+/// to wait for what nobody will do.
+const QUIET: u64 = 1 << 16;
+
 /// How an entry is launched.
 #[derive(Clone, Copy, Debug)]
 pub struct Launch {
@@ -25,11 +33,15 @@ pub struct Launch {
     pub shared_bytes: usize,
     /// Warp instructions a block may take before it is held to be stuck.
     pub budget: u64,
+    /// Blocks that run at once where blocks may meet; one at a time below two.
+    pub resident: u32,
+    /// Which of many orders their instructions are executed in.
+    pub schedule: u64,
 }
 
 impl Default for Launch {
     fn default() -> Launch {
-        Launch { grid: [1; 3], block: [32, 1, 1], shared_bytes: 0, budget: 1 << 24 }
+        Launch { grid: [1; 3], block: [32, 1, 1], shared_bytes: 0, budget: 1 << 24, resident: 1, schedule: 0 }
     }
 }
 
@@ -80,11 +92,19 @@ impl Report {
     }
 }
 
+/// Says where each block stands when none of them does anything any more.
+fn deadlock(resident: &[Block]) -> Box<Fault> {
+    let one = |block: &Block| block.stuck(Some(&format!("block {:?} waits", block.at)));
+    let what: Vec<_> = resident.iter().map(|block| one(block).what).collect();
+    Box::new(Fault { what: format!("deadlock: {}", what.join("; ")), ..*one(&resident[0]) })
+}
+
 impl Launch {
     /// Runs an entry over the grid. `params` are the bytes of its parameters, laid out as declared.
     ///
     /// # Errors
-    /// What the driver would refuse to launch, and the first fault of the block with the lowest index.
+    /// What the driver would refuse to launch, and the first fault: of the block with the lowest index where blocks do
+    /// not meet.
     pub fn run(&self, entry: &Entry, memory: &mut Memory, params: &[u8]) -> Result<Report, Box<Fault>> {
         let code = entry.code();
         self.check(entry, params).map_err(|what| {
@@ -98,15 +118,15 @@ impl Launch {
             })
         })?;
         let memory = &*memory;
-        let races = Races::new(memory.sizes(), code.grain.global);
+        let races = Races::new(memory.sizes(), code.grain.global, code.meets);
         let blocks: u64 = self.grid.iter().map(|n| *n as u64).product();
         let failed = AtomicU64::new(u64::MAX);
+        let new = |index| Block::new(code, self, memory, &races, params, index, indices(index, self.grid));
         let run = |index: u64| -> Option<Result<Vec<u64>, Box<Fault>>> {
             if failed.load(Relaxed) < index {
                 return None;
             }
-            let mut block = Block::new(code, self, memory, &races, params, index, indices(index, self.grid));
-            let result = block.run();
+            let result = new(index).run();
             if result.is_err() {
                 failed.fetch_min(index, Relaxed);
             }
@@ -116,13 +136,42 @@ impl Launch {
             true => b,
             false => a.iter().zip(&b).map(|(a, b)| a + b).collect(),
         };
-        // Atomics of several blocks meet in the order of the blocks, so that sums are reproducible.
         let merge = |a: Result<Vec<u64>, Box<Fault>>, b: Result<Vec<u64>, Box<Fault>>| Ok(add(a?, b?));
         let executed = match code.meets {
-            true => (0..blocks).filter_map(run).reduce(merge).unwrap_or(Ok(Vec::new())),
+            true => self.in_turns((0..blocks).map(new), add),
             false => (0..blocks).into_par_iter().filter_map(run).reduce(|| Ok(Vec::new()), merge),
         }?;
         Ok(Report::new(entry, executed))
+    }
+
+    /// Runs blocks that may meet, each of which begins when there is room for it; what they executed, added up.
+    fn in_turns<'a>(
+        &self,
+        mut blocks: impl Iterator<Item = Block<'a>>,
+        add: impl Fn(Vec<u64>, Vec<u64>) -> Vec<u64>,
+    ) -> Result<Vec<u64>, Box<Fault>> {
+        let most = self.resident.max(1) as usize;
+        let (mut resident, mut executed): (Vec<Block>, _) = (Vec::new(), Vec::new());
+        let (mut random, mut quiet) = (self.schedule, 0);
+        loop {
+            resident.extend(blocks.by_ref().take(most - resident.len()));
+            if resident.is_empty() {
+                return Ok(executed);
+            }
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = (random >> 33) as usize % resident.len();
+            let turn = if most == 1 { u64::MAX } else { 1 << ((random >> 24) % (TURN + 1)) };
+            let block = &mut resident[at];
+            let (effects, steps) = (block.effects, block.steps());
+            block.advance(turn)?;
+            quiet = if block.effects == effects { quiet + block.steps() - steps } else { 0 };
+            if !block.lives() {
+                executed = add(executed, block.executed());
+                resident.swap_remove(at);
+            } else if quiet > QUIET * resident.len() as u64 {
+                return Err(deadlock(&resident));
+            }
+        }
     }
 
     fn check(&self, entry: &Entry, params: &[u8]) -> Result<(), String> {

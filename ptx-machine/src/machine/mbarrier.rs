@@ -111,8 +111,8 @@ impl Block<'_> {
                         made: self.clocks.stamp(thread),
                         fenced: false,
                         copies: Vec::new(),
-                        known: Vec::new(),
-                        done: Rc::new(Vec::new()),
+                        known: Knowledge::default(),
+                        done: Rc::new(Knowledge::default()),
                     };
                     self.mbarriers.at.insert(at, new);
                 }
@@ -258,9 +258,7 @@ impl Block<'_> {
             self.shared.end_copy(at, &data, stamp, pc, true);
         }
         let mut known = std::mem::take(&mut m.known);
-        for (k, old) in known.iter_mut().zip(m.done.iter()) {
-            *k = (*k).max(*old);
-        }
+        known.join(&m.done);
         self.clocks.agent_release(m.agent, &mut known);
         m.done = Rc::new(known);
         m.phase += 1;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::block::{ranges, Block, Flow};
 use crate::ir::{Op, Reg, Shuffle, Update, Vote, LANES};
-use crate::memory::clocks::bits;
+use crate::memory::clocks::{bits, Knowledge};
 use crate::memory::Refusal;
 
 impl Block<'_> {
@@ -56,7 +56,7 @@ impl Block<'_> {
                 let mut left = lanes;
                 while left != 0 {
                     let group = masks[left.trailing_zeros() as usize] as u32;
-                    let mut known = Vec::new();
+                    let mut known = Knowledge::default();
                     self.clocks.release(w, group, &mut known);
                     self.clocks.acquire(w, group, &Rc::new(known));
                     left &= !group;

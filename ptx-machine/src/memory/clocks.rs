@@ -1,8 +1,10 @@
-//! Happens-before within a block. Every warp counts its releases; every thread knows, for each other
-//! thread, up to which count that one's accesses are ordered before its own. Copies that run by
-//! themselves (completed through an mbarrier) are agents with a count of their own.
+//! Happens-before. Every warp counts its releases; every thread knows, for each other thread of its block, up to which
+//! count that one's accesses are ordered before its own, and the same of blocks that handed it what they know. Copies
+//! that run by themselves (completed through an mbarrier) are agents with a count of their own.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::ir::LANES;
 
@@ -16,7 +18,41 @@ pub struct Stamp {
 }
 
 /// What a synchronising object hands from those who release to those who acquire.
-pub type Knowledge = Vec<u32>;
+#[derive(Clone, Debug, Default)]
+pub struct Knowledge {
+    /// Counts of the block's threads, and of its agents.
+    own: Vec<u32>,
+    others: Published,
+}
+
+/// What blocks hand to each other: counts of the threads of each block.
+pub type Published = BTreeMap<u64, Arc<Vec<u32>>>;
+
+impl Knowledge {
+    /// Up to which count the accesses of a thread of the block, or of an agent, are known.
+    pub fn of(&self, who: usize) -> u32 {
+        self.own.get(who).copied().unwrap_or(0)
+    }
+
+    /// Adds what others know.
+    pub fn join(&mut self, other: &Knowledge) {
+        join(&mut self.own, &other.own);
+        join_published(&mut self.others, &other.others);
+    }
+}
+
+/// Adds what some blocks know to what others do.
+pub fn join_published(into: &mut Published, other: &Published) {
+    for (block, counts) in other {
+        match into.get_mut(block) {
+            None => {
+                into.insert(*block, counts.clone());
+            }
+            Some(known) if Arc::ptr_eq(known, counts) => {}
+            Some(known) => join(Arc::make_mut(known), counts),
+        }
+    }
+}
 
 /// The clocks of one block.
 pub struct Clocks {
@@ -28,7 +64,7 @@ pub struct Clocks {
     threads: usize,
 }
 
-fn join(into: &mut Knowledge, other: &[u32]) {
+fn join(into: &mut Vec<u32>, other: &[u32]) {
     if into.len() < other.len() {
         into.resize(other.len(), 0);
     }
@@ -41,7 +77,7 @@ impl Clocks {
     /// Clocks of a block of `threads`.
     pub fn new(threads: usize) -> Clocks {
         let warps = threads.div_ceil(LANES);
-        let nothing = Rc::new(vec![0; threads]);
+        let nothing = Rc::new(Knowledge { own: vec![0; threads], others: Published::new() });
         Clocks { now: vec![1; warps], base: vec![0; warps], seen: vec![nothing; threads], threads }
     }
 
@@ -74,10 +110,10 @@ impl Clocks {
     pub fn agent_release(&mut self, agent: u32, into: &mut Knowledge) {
         let slot = self.agent_slot(agent);
         let at = agent as usize;
-        if into.len() <= at {
-            into.resize(at + 1, 0);
+        if into.own.len() <= at {
+            into.own.resize(at + 1, 0);
         }
-        into[at] = into[at].max(self.now[slot]);
+        into.own[at] = into.own[at].max(self.now[slot]);
         self.now[slot] += 1;
     }
 
@@ -91,7 +127,13 @@ impl Clocks {
         if who < self.threads && stamp.time <= self.base[who / LANES] {
             return true;
         }
-        self.seen[thread].get(who).is_some_and(|t| *t >= stamp.time)
+        self.seen[thread].of(who) >= stamp.time
+    }
+
+    /// Whether what a thread of another block did at `stamp` is ordered before what `thread` does now.
+    pub fn knows(&self, thread: usize, block: u64, stamp: Stamp) -> bool {
+        let known = self.seen[thread].others.get(&block);
+        known.is_some_and(|counts| counts.get(stamp.who as usize).is_some_and(|time| *time >= stamp.time))
     }
 
     /// The lanes among `lanes` of `warp` whose accesses at `time` are not ordered before `thread`.
@@ -118,18 +160,41 @@ impl Clocks {
         for lane in bits(lanes) {
             let seen = &self.seen[warp * LANES + lane];
             if !last.is_some_and(|l| Rc::ptr_eq(l, seen)) {
-                join(into, seen);
+                into.join(seen);
                 last = Some(seen);
             }
         }
-        if into.len() < self.threads {
-            into.resize(self.threads, 0);
+        if into.own.len() < self.threads {
+            into.own.resize(self.threads, 0);
         }
         for lane in bits(lanes) {
             let at = warp * LANES + lane;
-            into[at] = into[at].max(self.now[warp]);
+            into.own[at] = into.own[at].max(self.now[warp]);
         }
         self.now[warp] += 1;
+    }
+
+    /// What a lane of a warp of this block hands to other blocks; its later accesses are no part of it.
+    pub fn publish(&mut self, block: u64, warp: usize, lane: usize) -> Published {
+        let mut known = Knowledge::default();
+        self.release(warp, 1 << lane, &mut known);
+        known.others.insert(block, Arc::new(known.own));
+        known.others
+    }
+
+    /// A lane of a warp of this block comes to know what blocks handed on.
+    pub fn learn(&mut self, block: u64, warp: usize, lane: usize, from: &Published) {
+        let seen = &self.seen[warp * LANES + lane];
+        let is_known = |(of, counts): (&u64, &Arc<Vec<u32>>)| match *of == block {
+            true => counts.iter().enumerate().all(|(who, time)| seen.of(who) >= *time),
+            false => seen.others.get(of).is_some_and(|known| Arc::ptr_eq(known, counts)),
+        };
+        if from.iter().all(is_known) {
+            return;
+        }
+        let mut others = from.clone();
+        let own = others.remove(&block).map_or_else(Vec::new, |counts| (*counts).clone());
+        self.acquire(warp, 1 << lane, &Rc::new(Knowledge { own, others }));
     }
 
     /// The lanes of a warp come to know what `from` holds.
@@ -141,7 +206,7 @@ impl Clocks {
                 Some((before, after)) if Rc::ptr_eq(before, seen) => *seen = after.clone(),
                 _ => {
                     let mut joined = (**from).clone();
-                    join(&mut joined, seen);
+                    joined.join(seen);
                     let after = Rc::new(joined);
                     made = Some((seen.clone(), after.clone()));
                     *seen = after;

@@ -13,7 +13,7 @@ pub struct Proxies {
 impl Proxies {
     /// Nobody has passed a fence.
     pub fn new(threads: usize) -> Proxies {
-        let nothing = Rc::new(Vec::new());
+        let nothing = Rc::new(Knowledge::default());
         Proxies { fenced: vec![nothing; threads] }
     }
 
@@ -25,7 +25,7 @@ impl Proxies {
     /// Whether a write is visible to what `thread` starts in the other proxy.
     pub fn covers(&self, thread: usize, write: Stamp) -> bool {
         let who = write.who as usize;
-        let behind = |k: &Rc<Knowledge>| k.get(who).is_some_and(|t| *t >= write.time);
+        let behind = |k: &Rc<Knowledge>| k.of(who) >= write.time;
         write.time == 0 || self.fenced.get(who).is_some_and(behind) || behind(&self.fenced[thread])
     }
 }

@@ -3,7 +3,7 @@
 use super::body::Body;
 use super::instruction::{operands, Found};
 use super::lexer::Cursor;
-use crate::ir::{Op, Space, Type, Update};
+use crate::ir::{Op, Order, Space, Type, Update};
 use crate::ops::Modifiers;
 
 /// A state space among the modifiers.
@@ -40,11 +40,11 @@ pub fn space_test<'a>(body: &mut Body<'a>, m: &mut Modifiers, c: &mut Cursor<'a,
     Ok(Some(Op::IsSpace { d, a: body.source(c)?, space }))
 }
 
-/// Takes hints that change no value; whether the access is one that may meet others.
-fn ordering(m: &mut Modifiers) -> bool {
-    let strong = m.take_any(&["volatile", "relaxed", "acquire", "release", "acq_rel"]).is_some();
+/// Takes hints that change no value, and how the access meets others.
+fn ordering(m: &mut Modifiers) -> Order {
+    let word = m.take_any(&["volatile", "relaxed", "acquire", "release", "acq_rel"]);
     let _ = m.take("weak");
-    let _ = m.take_any(&["cta", "cluster", "gpu", "sys"]);
+    let scope = m.take_any(&["cta", "cluster", "gpu", "sys"]);
     let _ = m.take_any(&["ca", "cg", "cs", "lu", "cv", "wb", "wt"]);
     for hint in [
         "nc",
@@ -57,7 +57,12 @@ fn ordering(m: &mut Modifiers) -> bool {
         let _ = m.take(hint);
     }
     let _ = m.take_any(&["L2::64B", "L2::128B", "L2::256B"]);
-    strong
+    Order {
+        strong: word.is_some(),
+        wide: !matches!(scope, Some("cta" | "cluster")),
+        acquire: matches!(word, Some("acquire" | "acq_rel")),
+        release: matches!(word, Some("release" | "acq_rel")),
+    }
 }
 
 /// `ld` and `st`.
@@ -69,12 +74,13 @@ pub fn memory<'a>(body: &mut Body<'a>, base: &str, m: &mut Modifiers, c: &mut Cu
         Some("v4") => 4,
         Some(_) => 8,
     };
-    let strong = ordering(m);
+    let order = ordering(m);
     let Some(ty) = m.take_type().filter(|t| (1..=8).contains(&t.bytes())) else { return Ok(None) };
     if ty.bytes() * count > 16 {
         return Err(c.error(format!("a vector of {count} values of {} bytes", ty.bytes())));
     }
     body.accesses(space, ty.bytes() * count);
+    body.meets |= order.strong && matches!(space, Space::Global | Space::Generic);
     let check = |n: usize, c: &Cursor| match n == count {
         true => Ok(()),
         false => Err(c.error(format!("{n} registers for {count} values"))),
@@ -84,13 +90,13 @@ pub fn memory<'a>(body: &mut Body<'a>, base: &str, m: &mut Modifiers, c: &mut Cu
         c.expect(",")?;
         let s = body.sources(c)?;
         check(s.len(), c)?;
-        return Ok(Some(Op::Store { ty, s, to, strong }));
+        return Ok(Some(Op::Store { ty, s, to, order }));
     }
     let d = body.destinations(c)?;
     check(d.len(), c)?;
     c.expect(",")?;
     let from = body.address(space, c)?;
-    Ok(Some(Op::Load { ty, d, from, strong }))
+    Ok(Some(Op::Load { ty, d, from, order }))
 }
 
 /// What an atomic or a reduction does.
@@ -113,7 +119,8 @@ pub fn update(word: &str) -> Option<Update> {
 /// `atom` and `red`.
 pub fn atomic<'a>(body: &mut Body<'a>, base: &str, m: &mut Modifiers, c: &mut Cursor<'a, '_>) -> Found {
     let space = space(m).unwrap_or(Space::Generic);
-    let _ = ordering(m);
+    // Atomics that do not say so are relaxed.
+    let order = Order { strong: true, ..ordering(m) };
     let _ = m.take("noftz");
     let Some(update) = m.take_by(update) else { return Ok(None) };
     let Some(ty) = m.take_type().filter(|t| (2..=8).contains(&t.bytes())) else { return Ok(None) };
@@ -141,5 +148,5 @@ pub fn atomic<'a>(body: &mut Body<'a>, base: &str, m: &mut Modifiers, c: &mut Cu
         }
         _ => b,
     };
-    Ok(Some(Op::Atomic { update, ty, d, at, b, c: c2 }))
+    Ok(Some(Op::Atomic { update, ty, d, at, b, c: c2, order }))
 }
