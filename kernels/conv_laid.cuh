@@ -8,7 +8,6 @@
 #include "conv_taps.cuh"
 #include "conv_units.cuh"
 
-
 // Rows of y of a block.
 #define HALF (WARPS * SIDE)
 

@@ -12,10 +12,11 @@ const SWITCH: &str = "SWATH_TEST_GPU";
 /// Constructor arguments that tensors do not tell.
 const UNTOLD: &[&str] = &["scale", "output_size", "use_reference_frame"];
 
-/// Runs the program with these words and the device, which must succeed.
-fn on_gpu(device: &str, words: &[String]) {
-    let output: Output =
-        Command::new(env!("CARGO_BIN_EXE_swath")).args(words).args(["--device", device]).output().unwrap();
+/// Runs the program with these words, the device and variables, which must succeed.
+fn on_gpu(device: &str, words: &[String], variables: &[(&str, &str)]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swath"));
+    command.args(words).args(["--device", device]).envs(variables.iter().copied());
+    let output: Output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     println!("{}", text(&output.stdout));
     assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
@@ -57,7 +58,9 @@ fn check(folder: &Path, precision: &str) -> Vec<String> {
 #[test]
 fn kernels_agree_with_the_reference() {
     if let Some(device) = device() {
-        on_gpu(&device, &words(["doctor", "--kernels"]));
+        for chains in ["0", "1"] {
+            on_gpu(&device, &words(["doctor", "--kernels"]), &[("SWATH_CUDA_CHAINS", chains)]);
+        }
     }
 }
 
@@ -67,7 +70,7 @@ fn networks_agree_with_the_reference() {
     let Some(device) = device() else { return };
     for folder in networks() {
         for precision in ["f32", "tf32", "f16", "bf16"] {
-            on_gpu(&device, &check(&folder, precision));
+            on_gpu(&device, &check(&folder, precision), &[]);
         }
     }
 }

@@ -8,7 +8,7 @@ use bytemuck::{Pod, Zeroable};
 use super::conv_laid::{BF16_3X3_32, BF16_3X3_64, F16_3X3_32, F16_3X3_64};
 use super::conv_units::{arguments, stage_bytes, stages, unit_count, CHANNELS};
 use super::launch::{Launch, Operands};
-use super::stored::{images, Parts};
+use super::stored::{bytes, images, Parts};
 use crate::kernel::conv::Conv2dParams;
 use crate::util::ranges::meet;
 use crate::{Error, Result};
@@ -186,7 +186,7 @@ struct Touched {
     stage: u64,
     /// The layout that is multiplied, and the one that is made.
     layouts: [Range<u64>; 2],
-    /// Residuals, and y.
+    /// Bias, slopes and residuals, and y.
     stored: [Parts; 2],
 }
 
@@ -202,12 +202,18 @@ impl Touched {
             0 => Parts::new(),
             _ => images(from, p.batch, stride, image),
         };
+        // As the entries take them (`conv::by_role`).
+        let of_channels =
+            o.x[1..3].iter().filter(|from| **from != 0).map(|from| bytes(*from, p.c_out as usize));
         let residuals = o.x[3..].iter().copied().zip(p.r_batch_stride).take(p.epilogue.residuals as usize);
         Ok(Self {
             pixels: [p.batch, p.h_out, p.w_out],
             stage,
             layouts: [layout(o.workspace, stages(&p)), laid],
-            stored: [residuals.flat_map(of_images).collect(), of_images((o.y, p.y_batch_stride))],
+            stored: [
+                of_channels.chain(residuals.flat_map(of_images)).collect(),
+                of_images((o.y, p.y_batch_stride)),
+            ],
         })
     }
 
@@ -216,15 +222,15 @@ impl Touched {
     fn keeps_near(&self, before: &Self) -> bool {
         let one = std::slice::from_ref;
         let apart = |a: &[Range<u64>], b: &[Range<u64>]| !a.iter().any(|a| b.iter().any(|b| meet(a, b)));
-        let ([read, laid], [residuals, y]) = (&self.layouts, &self.stored);
-        let ([read_before, laid_before], [residuals_before, y_before]) = (&before.layouts, &before.stored);
+        let ([read, laid], [added, y]) = (&self.layouts, &self.stored);
+        let ([read_before, laid_before], [added_before, y_before]) = (&before.layouts, &before.stored);
         let written = [one(laid), y].concat();
-        let touched_before = [one(read_before), one(laid_before), residuals_before, y_before].concat();
+        let touched_before = [one(read_before), one(laid_before), added_before, y_before].concat();
         let written_before = [one(laid_before), y_before].concat();
         let same_units = laid_before.start.abs_diff(read.start).is_multiple_of(self.stage);
         self.pixels == before.pixels
             && apart(&written, &touched_before)
-            && apart(residuals, &written_before)
+            && apart(added, &written_before)
             && apart(one(read), y_before)
             && (same_units || apart(one(read), one(laid_before)))
     }
