@@ -122,8 +122,12 @@ pub(in crate::cpu::conv) unsafe fn transform_filters<F: Factors>(
         for lane in (0..LANES).step_by(F::Sums::N) {
             // SAFETY: the caller's promise; whole vectors make up a column.
             unsafe {
-                let load = |numbers: [[f32; LANES]; IN]| F::Sums::load(numbers[column][lane..].as_ptr());
-                F::join(numbers.map(load), NO_LEVELS).write(words[lane..].as_mut_ptr());
+                // A loop, as a closure would be a function without the instruction set.
+                let mut vectors = [F::Sums::splat(0.0); MOST_PER_WORD];
+                for (v, numbers) in vectors.iter_mut().zip(&numbers).take(F::PRECISION.per_word()) {
+                    *v = F::Sums::load(numbers[column][lane..].as_ptr());
+                }
+                F::join(vectors, NO_LEVELS).write(words[lane..].as_mut_ptr());
             }
         }
     }
