@@ -6,6 +6,8 @@
 
 #![allow(missing_docs)]
 
+mod cpu_time;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -13,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use cpu_time::cpu_ms;
 use serde::{Deserialize, Serialize};
 use swath::cpu::Cpu;
 use swath::engine::{LoadedModel, ModelOptions};
@@ -36,15 +39,6 @@ struct Request {
 struct Answer {
     wall_ms: Vec<f64>,
     cpu_ms: Vec<f64>,
-}
-
-/// Processor time of this process so far, in milliseconds.
-fn cpu_ms() -> f64 {
-    // Fields 14 and 15 of the line, counted after the name in parentheses: ticks of 10 ms.
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
-    10.0 * (ticks(11) + ticks(12))
 }
 
 fn load(model: &LoadedModel, request: &Request) -> swath::Result<Box<dyn Session>> {

@@ -147,8 +147,7 @@ impl fmt::Display for Report<'_> {
         )?;
         writeln!(f, "products {shares}")?;
         let [bf16_ms, int8_ms] = seconds.map(|seconds| 1e3 * seconds);
-        let verdict =
-            if int8_ms < bf16_ms { "" } else { ": here --precision bf16 is faster, and loses less" };
+        let verdict = if int8_ms < bf16_ms { "" } else { ": --precision bf16 is faster here" };
         writeln!(f, "a tile takes {int8_ms:.0} ms in int8, {bf16_ms:.0} in bf16{verdict}")?;
         if left_out.is_empty() {
             return Ok(());

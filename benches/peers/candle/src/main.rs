@@ -3,6 +3,8 @@
 //! Arguments: work, blocks, `.pth` file, key of its parameters. Reads and answers requests as `network.rs` does, after
 //! a line `ready`. As many threads as RAYON_NUM_THREADS says.
 
+#[path = "../../cpu_time.rs"]
+mod cpu_time;
 mod networks;
 
 use std::io::{BufRead, Write};
@@ -12,17 +14,9 @@ use anyhow::{bail, Context, Result};
 use candle_core::pickle::read_all_with_key;
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::VarBuilder;
+use cpu_time::cpu_ms;
 use networks::{Esrgan, ResNet50};
 use serde_json::{json, Value};
-
-/// Processor time of this process so far, in milliseconds.
-fn cpu_ms() -> f64 {
-    // Fields 14 and 15 of the line, counted after the name in parentheses: ticks of 10 ms.
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
-    10.0 * (ticks(11) + ticks(12))
-}
 
 fn answer(network: &dyn Module, request: &Value) -> Result<Value> {
     let input = request["input"].as_str().context("no input")?;
